@@ -1,0 +1,37 @@
+//! What retention took out of the windows of one step: `counted = left + windows`, always (rules 17 and 18).
+
+use crate::{Corrupt, Minute, Position, Reader, put_signed, put_varint};
+
+/// The amount that left the retention, for one writer, counter, life and step.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Left {
+    /// Everything in the writer's log before this place is accounted for.
+    pub position: Position,
+    /// Windows that begin before this minute are in `amount`; their rows are skipped, adds to them go to `amount`.
+    pub boundary: Minute,
+    /// The sum of what left.
+    pub amount: i128,
+}
+
+impl Left {
+    /// The row's value.
+    pub fn encode(&self, out: &mut Vec<u8>) {
+        put_varint(out, self.position.number().into());
+        put_varint(out, self.boundary.0.into());
+        put_signed(out, self.amount);
+    }
+
+    /// Reads a row's value.
+    pub fn decode(bytes: &[u8]) -> Result<Self, Corrupt> {
+        let mut reader = Reader::new("left", bytes);
+        let position = Position::new(reader.varint()?).map_err(|_| reader.corrupt())?;
+        let boundary = Minute(reader.varint()?);
+        let amount = reader.signed()?;
+        reader.end()?;
+        Ok(Self {
+            position,
+            boundary,
+            amount,
+        })
+    }
+}

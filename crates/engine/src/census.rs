@@ -1,0 +1,78 @@
+//! How many counters there are. Derived, never stored: a start walks the names once, in slices, while rounds go on, and from
+//! then on each round's new and ended names move the figure. Exact, because names are only written where this is told of it.
+
+use std::collections::HashSet;
+
+use tally_store::{Addresses, Batch, Store, StoreError, Table};
+
+/// The count, and how far the walk has come.
+#[derive(Debug, Default)]
+pub(crate) struct Census {
+    count: u64,
+    /// The last name that was walked over.
+    cursor: Vec<u8>,
+    done: bool,
+}
+
+/// Names of one slice of the walk.
+const SLICE: usize = 20_000;
+
+impl Census {
+    /// How many names the store has, once all were walked over.
+    pub(crate) fn count(&self) -> Option<u64> {
+        self.done.then_some(self.count)
+    }
+
+    /// Walks on by a slice. `true` when all names are counted.
+    pub(crate) fn step(&mut self, store: &dyn Store) -> Result<bool, StoreError> {
+        if self.done {
+            return Ok(true);
+        }
+        let (mut seen, mut last) = (0_u64, Vec::new());
+        store.names(b"", &self.cursor, SLICE, &mut |_, row| {
+            seen = seen.saturating_add(1);
+            last.clear();
+            last.extend_from_slice(row.address.key);
+            Ok(())
+        })?;
+        self.count = self.count.saturating_add(seen);
+        self.done = seen == 0;
+        if seen > 0 {
+            self.cursor = last;
+        }
+        Ok(self.done)
+    }
+
+    /// A round is about to put (rows of names among others) and to remove names: to be called before it does.
+    pub(crate) fn note(&mut self, store: &dyn Store, put: &Batch, gone: &Batch) -> Result<(), StoreError> {
+        let names = |rows: &'_ Batch| -> HashSet<Vec<u8>> {
+            let names = rows
+                .rows()
+                .filter(|row| row.address.table == Table::Names)
+                .map(|row| row.address.key.to_vec());
+            names.filter(|name| self.done || *name <= self.cursor).collect()
+        };
+        let (put, gone) = (names(put), names(gone));
+        if put.is_empty() && gone.is_empty() {
+            return Ok(());
+        }
+        let mut addresses = Addresses::new();
+        for name in put.iter().chain(&gone) {
+            let slot = tally_counter::Slot::of(name).number();
+            addresses.push_with(Table::Names, slot, |out| out.extend_from_slice(name));
+        }
+        let mut present = HashSet::new();
+        store.get(&addresses, &mut |_, row| {
+            present.insert(row.address.key.to_vec());
+            Ok(())
+        })?;
+        let count = |names: &HashSet<Vec<u8>>, there: bool| {
+            u64::try_from(names.iter().filter(|name| present.contains(*name) == there).count()).unwrap_or(0)
+        };
+        self.count = self
+            .count
+            .saturating_add(count(&put, false))
+            .saturating_sub(count(&gone, true));
+        Ok(())
+    }
+}

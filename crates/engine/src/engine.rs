@@ -1,0 +1,390 @@
+//! The engine's outside: turns, loads, syncs. It holds the lock for as long as a turn takes and never over I/O.
+
+use std::path::PathBuf;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::task::{Poll, Waker};
+
+use parking_lot::{Condvar, Mutex};
+use tally_counter::{Key, Position};
+
+use crate::core::Core;
+use crate::figures::EngineFigures;
+use crate::journal::{self, JournalError};
+use crate::load;
+use crate::plan::{Need, Plan};
+use crate::registry::Registry;
+use crate::round::Own;
+use crate::turn::Turn;
+use crate::waiters::Waiters;
+use crate::{Blocked, Error, World};
+
+/// What an operator may set.
+#[derive(Clone, Debug)]
+pub struct Settings {
+    /// The node's data directory, for messages.
+    pub dir: PathBuf,
+    /// A segment of the journal, in bytes.
+    pub journal_segment_bytes: u64,
+    /// Adds at level `memory` are synced at the latest after this.
+    pub journal_interval_ms: u64,
+    /// What the journal may hold that the store has not yet: past it a round begins, at twice that adds wait.
+    pub journal_limit_bytes: u64,
+    /// The longest time between rounds.
+    pub round_interval_ms: u64,
+    /// The hot table's memory.
+    pub hot_budget_bytes: u64,
+    /// How long a token is remembered.
+    pub token_window_ms: u64,
+    /// How many tokens a scope holds.
+    pub token_limit: u64,
+}
+
+impl Settings {
+    /// The largest entry of the journal: what one request, EXEC or pipeline may write.
+    pub fn entry_limit_bytes(&self) -> u64 {
+        self.journal_segment_bytes / 8
+    }
+
+    /// What may wait for a commit. With the largest entry this is three eighths of a segment, so that what was admitted before a
+    /// full disk was noticed always fits into the segment that is there.
+    fn waiting_limit_bytes(&self) -> u64 {
+        self.journal_segment_bytes / 4
+    }
+}
+
+/// What a turn did.
+#[derive(Clone, Copy, Debug)]
+pub struct Turned<R> {
+    /// What the work answered.
+    pub answer: R,
+    /// The entry it wrote, if it wrote: acknowledged at level `disk` when [`Engine::poll_synced`] says so.
+    pub position: Option<Position>,
+}
+
+/// The engine. Shared by all threads.
+pub struct Engine {
+    pub(crate) settings: Settings,
+    pub(crate) world: World,
+    pub(crate) core: Mutex<Core>,
+    pub(crate) journal: Mutex<journal::Writer>,
+    pub(crate) spare: Mutex<Vec<u8>>,
+    pub(crate) registry: Registry,
+    /// The own writer's side of rounds; held for as long as one takes.
+    pub(crate) own: Mutex<Own>,
+    pub(crate) synced: AtomicU64,
+    pub(crate) waiters: Waiters,
+    pub(crate) figures: EngineFigures,
+    pub(crate) hasher: foldhash::quality::FixedState,
+    pub(crate) threads: Mutex<Vec<std::thread::JoinHandle<()>>>,
+    pub(crate) wanted: Wanted,
+    pub(crate) node: String,
+}
+
+/// What the engine's threads are asked for.
+#[derive(Default)]
+pub(crate) struct Wanted {
+    pub(crate) state: Mutex<WantedState>,
+    pub(crate) changed: Condvar,
+}
+
+#[derive(Default)]
+pub(crate) struct WantedState {
+    /// Somebody waits for a sync.
+    pub(crate) sync: bool,
+    /// A round is wanted before its time.
+    pub(crate) round: bool,
+    /// The threads end.
+    pub(crate) stop: bool,
+}
+
+impl Engine {
+    /// Takes a turn: `work` runs once, holding the engine, and never waits. Everything it writes is one journal entry.
+    pub fn turn<R>(&self, plan: &mut Plan, work: &mut dyn FnMut(&mut Turn<'_>) -> R) -> Result<Turned<R>, Blocked> {
+        let now_ms = self.world.clock.now_ms();
+        self.hash(plan);
+        let mut core = self.core.lock();
+        self.admit(&mut core, plan)?;
+        self.install(&mut core, plan);
+        if self.resolve(&mut core, plan) {
+            plan.stamp = Some(core.stamp);
+            return Err(Blocked::Load);
+        }
+        let mut turn = Turn {
+            core: &mut core,
+            plan,
+            settings: &self.settings,
+            registry: &self.registry,
+            now_ms,
+        };
+        turn.expire_due();
+        let answer = work(&mut turn);
+        let position = turn.finish().map_err(Blocked::Stopped)?;
+        drop(core);
+        Ok(Turned { answer, position })
+    }
+
+    fn hash(&self, plan: &mut Plan) {
+        use std::hash::BuildHasher;
+        for key in &mut plan.keys {
+            if key.hash.is_none() {
+                key.hash = plan
+                    .bytes
+                    .get(key.start..key.end)
+                    .map(|name| self.hasher.hash_one(name));
+            }
+        }
+    }
+
+    /// Whether a turn may be taken at all.
+    fn admit(&self, core: &mut Core, plan: &Plan) -> Result<(), Blocked> {
+        if let Some(why) = &core.stopped {
+            return Err(Blocked::Stopped(why.clone()));
+        }
+        let entry_bytes = u64::try_from(plan.entry_bytes()).unwrap_or(u64::MAX);
+        if entry_bytes > self.settings.entry_limit_bytes() {
+            return Err(Blocked::TooLarge {
+                limit_bytes: self.settings.entry_limit_bytes(),
+            });
+        }
+        if plan.writes {
+            self.admit_write(core)?;
+        }
+        if !core.make_room(&self.settings) {
+            self.want_round();
+            return Err(Blocked::Full(
+                "the hot table is full of counts that are not in the store yet (setting memory)",
+            ));
+        }
+        Ok(())
+    }
+
+    fn admit_write(&self, core: &Core) -> Result<(), Blocked> {
+        if !core.room {
+            return Err(Blocked::DiskFull);
+        }
+        if u64::try_from(core.tail.waiting_bytes()).unwrap_or(u64::MAX) > self.settings.waiting_limit_bytes() {
+            self.want_sync();
+            return Err(Blocked::Full(
+                "more waits for the journal's sync than may (a quarter of the setting journal_segment)",
+            ));
+        }
+        if core.journal_bytes > self.settings.journal_limit_bytes.saturating_mul(2) {
+            self.want_round();
+            return Err(Blocked::Full(
+                "the journal holds twice what the setting journal_limit allows: the store does not keep up",
+            ));
+        }
+        Ok(())
+    }
+
+    /// Puts what the plan has read into memory, unless it may be old by now.
+    fn install(&self, core: &mut Core, plan: &mut Plan) {
+        if plan.stamp.is_some_and(|stamp| stamp != core.stamp) {
+            plan.unload();
+        }
+        let Plan { bytes, keys, .. } = plan;
+        for key in keys {
+            let Some(snapshot) = &key.loaded else { continue };
+            let name = Plan::name(bytes, key);
+            let id = core.counter(key.hash.unwrap_or(0), name);
+            let known = core.table.get(id).is_some_and(|counter| counter.loaded);
+            // A reset goes by what was read, so that its value and what it has seen are of one moment.
+            if !known || (key.need == Need::Reset && core.foreign > 0) {
+                load::install(core, id, snapshot, self.registry.own(), &self.registry);
+            }
+        }
+    }
+
+    /// Finds the plan's counters. `true`: some must be read first.
+    fn resolve(&self, core: &mut Core, plan: &mut Plan) -> bool {
+        let mut cold = false;
+        let Plan {
+            bytes, keys, tokens, ..
+        } = plan;
+        for key in keys {
+            let name = Plan::name(bytes, key);
+            key.id = core.table.find(key.hash.unwrap_or(0), name);
+            let found = key.id.and_then(|id| core.table.get(id));
+            let loaded = found.is_some_and(|counter| counter.loaded);
+            let expires =
+                found.is_some_and(|counter| counter.head.as_ref().is_some_and(|head| head.expires_ms.is_some()));
+            key.cold = key.loaded.is_none()
+                && match key.need {
+                    Need::Blind => {
+                        !loaded
+                            && core
+                                .namespaces
+                                .get(core.namespaces.of(name))
+                                .is_some_and(|namespace| namespace.expires)
+                    }
+                    // An end that is met is a reset, too.
+                    Need::Value => !loaded || (expires && core.foreign > 0),
+                    Need::Reset => !loaded || core.foreign > 0,
+                };
+            cold |= key.cold;
+            core.counts.lookups = core.counts.lookups.saturating_add(1);
+            core.counts.hits = core.counts.hits.saturating_add(u64::from(!key.cold));
+        }
+        let known = |key: &[u8]| {
+            core.open.tokens.contains_key(key)
+                || core
+                    .closing
+                    .as_ref()
+                    .is_some_and(|closing| closing.open.tokens.contains_key(key))
+        };
+        cold | tokens.iter().any(|token| token.loaded.is_none() && !known(&token.key))
+    }
+
+    /// Reads what the plan needs and the memory lacks. Blocks.
+    pub fn load(&self, plan: &mut Plan) -> Result<(), Error> {
+        let store = self.world.store.as_ref();
+        let Plan {
+            bytes, keys, tokens, ..
+        } = plan;
+        let cold: Vec<&mut crate::plan::PlannedKey> = keys.iter_mut().filter(|key| key.cold).collect();
+        let names: Vec<Key<'_>> = cold
+            .iter()
+            .filter_map(|key| Key::new(bytes.get(key.start..key.end).unwrap_or_default()).ok())
+            .collect();
+        let snapshots = load::counters(store, &self.registry, &names)?;
+        self.figures.loaded(&snapshots);
+        for (key, snapshot) in cold.into_iter().zip(snapshots) {
+            key.loaded = Some(snapshot);
+            key.cold = false;
+        }
+        let unknown: Vec<&mut crate::plan::PlannedToken> =
+            tokens.iter_mut().filter(|token| token.loaded.is_none()).collect();
+        let token_keys: Vec<&[u8]> = unknown.iter().map(|token| token.key.as_ref()).collect();
+        let found = load::tokens(store, &token_keys)?;
+        for (token, found) in unknown.into_iter().zip(found) {
+            token.loaded = Some(found);
+        }
+        Ok(())
+    }
+
+    /// Writes and syncs what was appended. Anybody may call it; one at a time does it.
+    pub fn commit(&self) -> Result<(), Error> {
+        let mut journal = self.journal.lock();
+        let spare = std::mem::take(&mut *self.spare.lock());
+        let Some(mut pending) = self.core.lock().tail.take(spare) else {
+            return self.prepare(&mut journal);
+        };
+        let committed = journal.prepare().and_then(|_| journal.commit(&mut pending));
+        if let Err(error) = committed {
+            drop(journal);
+            return Err(self.fail(&error));
+        }
+        self.synced.fetch_max(pending.last.number(), Ordering::Release);
+        *self.spare.lock() = pending.bytes;
+        self.waiters.synced(pending.last);
+        self.prepare(&mut journal)
+    }
+
+    /// Sees to a spare segment, and tells turns whether there is one.
+    fn prepare(&self, journal: &mut journal::Writer) -> Result<(), Error> {
+        let room = match journal.prepare() {
+            Ok(room) => room,
+            Err(error) => return Err(self.fail(&error)),
+        };
+        let bytes = journal.size_bytes();
+        self.figures.syncs.store(journal.syncs, Ordering::Relaxed);
+        let mut core = self.core.lock();
+        let relieved = room && !core.room;
+        core.room = room;
+        core.journal_bytes = bytes;
+        drop(core);
+        if relieved {
+            self.relieve();
+        }
+        if bytes > self.settings.journal_limit_bytes {
+            self.want_round();
+        }
+        Ok(())
+    }
+
+    /// The engine stops: nothing later is acknowledged.
+    fn fail(&self, error: &JournalError) -> Error {
+        let text = format!(
+            "{error}. Nothing that was not acknowledged before may be trusted to be kept. Check the disk of {}, then start again: what was acknowledged is replayed",
+            self.settings.dir.display()
+        );
+        self.stop_for(&text);
+        Error::Failed(text)
+    }
+
+    pub(crate) fn stop_for(&self, why: &str) {
+        self.core.lock().stopped.get_or_insert_with(|| why.to_owned());
+        self.waiters.fail(why);
+    }
+
+    /// Makes sure that everything up to `position` is synced.
+    pub(crate) fn sync_to(&self, position: Position) -> Result<(), Error> {
+        while self.synced.load(Ordering::Acquire) < position.number() {
+            self.commit()?;
+        }
+        Ok(())
+    }
+
+    /// Removes segments that the store no longer needs.
+    pub(crate) fn cut_journal(&self, applied: Position) -> Result<(), Error> {
+        let mut journal = self.journal.lock();
+        let cut = journal.cut(applied);
+        if let Err(error) = cut {
+            drop(journal);
+            return Err(self.fail(&error));
+        }
+        self.prepare(&mut journal)
+    }
+
+    /// Ready when everything up to `position` is synced; wakes `waker` when that or a failure comes.
+    pub fn poll_synced(&self, position: Position, waker: &Waker) -> Poll<Result<(), Error>> {
+        if self.synced.load(Ordering::Acquire) >= position.number() {
+            return Poll::Ready(Ok(()));
+        }
+        let poll = self.waiters.poll(position, waker, &self.synced);
+        if poll.is_pending() {
+            self.want_sync();
+        }
+        poll
+    }
+
+    /// Waits for the same, blocking.
+    pub fn wait_synced(&self, position: Position) -> Result<(), Error> {
+        self.sync_to(position)
+    }
+
+    /// Ready when a round or sync has lifted a limit since `seen` (an earlier answer; 0 at first); answers the new mark.
+    pub fn poll_relieved(&self, seen: u64, waker: &Waker) -> Poll<u64> {
+        self.waiters.poll_relieved(seen, waker)
+    }
+
+    /// Whether the engine has failed and the process must stop: why. Wakes `waker` when it does.
+    pub fn poll_failed(&self, waker: &Waker) -> Poll<Error> {
+        self.waiters.poll_failed(waker)
+    }
+
+    pub(crate) fn relieve(&self) {
+        self.waiters.relieve();
+    }
+
+    pub(crate) fn want_sync(&self) {
+        let mut state = self.wanted.state.lock();
+        if !state.sync {
+            state.sync = true;
+            self.wanted.changed.notify_all();
+        }
+    }
+
+    pub(crate) fn want_round(&self) {
+        let mut state = self.wanted.state.lock();
+        if !state.round {
+            state.round = true;
+            self.wanted.changed.notify_all();
+        }
+    }
+}
+
+/// The hash of a request's payload that stands with its token: XXH3, 64 bits.
+pub fn payload_hash(payload: &[u8]) -> u64 {
+    xxhash_rust::xxh3::xxh3_64(payload)
+}

@@ -1,0 +1,34 @@
+//! What the engine counts about itself, for metrics.
+
+use std::sync::atomic::{AtomicU64, Ordering};
+
+use crate::load::Snapshot;
+
+/// Figures since the start.
+#[derive(Debug, Default)]
+pub(crate) struct EngineFigures {
+    pub(crate) syncs: AtomicU64,
+    pub(crate) rounds: AtomicU64,
+    pub(crate) last_round_ms: AtomicU64,
+    pub(crate) round_rows: AtomicU64,
+    pub(crate) counters_loaded: AtomicU64,
+    pub(crate) cells_loaded: AtomicU64,
+}
+
+impl EngineFigures {
+    /// A round was done; `rows` were put since the start.
+    pub(crate) fn round(&self, took_ms: u64, rows: u64) {
+        self.rounds.fetch_add(1, Ordering::Relaxed);
+        self.last_round_ms.store(took_ms, Ordering::Relaxed);
+        self.round_rows.store(rows, Ordering::Relaxed);
+    }
+
+    /// Counters were read from the store.
+    pub(crate) fn loaded(&self, snapshots: &[Snapshot]) {
+        let cells: usize = snapshots.iter().map(|snapshot| snapshot.cells.len()).sum();
+        self.counters_loaded
+            .fetch_add(u64::try_from(snapshots.len()).unwrap_or(0), Ordering::Relaxed);
+        self.cells_loaded
+            .fetch_add(u64::try_from(cells).unwrap_or(0), Ordering::Relaxed);
+    }
+}

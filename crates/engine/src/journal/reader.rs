@@ -1,0 +1,153 @@
+//! Reads the journal back after a start. A torn last block is the end; a block behind damage means that something which may have
+//! been acknowledged cannot be read: that is an error with file and offset, never a shorter log.
+
+use std::sync::Arc;
+
+use tally_counter::Position;
+
+use super::{JournalError, block, segment};
+use crate::world::{Disk, File};
+
+/// What was found.
+#[derive(Debug, Default)]
+pub(crate) struct Replay {
+    /// The last entry's position, or where the log would have gone on; `None` if there is no journal at all.
+    pub(crate) end: Option<Position>,
+    /// The position before the first entry that is still there.
+    pub(crate) start: Option<Position>,
+    /// Segments that hold entries, with their last positions.
+    pub(crate) segments: Vec<(u64, Position)>,
+    /// The number for the next segment.
+    pub(crate) next_segment: u64,
+}
+
+/// Calls `entry` for each entry after `after`, in order. Segments that were allocated and never begun are removed.
+pub(crate) fn replay(
+    disk: &Arc<dyn Disk>,
+    writer: u32,
+    after: Position,
+    entry: &mut dyn FnMut(Position, &[u8]) -> Result<(), JournalError>,
+) -> Result<Replay, JournalError> {
+    let names = disk
+        .names()
+        .map_err(|error| JournalError::Failed(format!("cannot list the journal: {error}")))?;
+    let mut numbers: Vec<u64> = names.iter().filter_map(|name| segment::number(name)).collect();
+    numbers.sort_unstable();
+    let mut found = Replay {
+        next_segment: numbers.last().map_or(1, |last| last.saturating_add(1)),
+        ..Replay::default()
+    };
+    let mut damage: Option<String> = None;
+    for number in numbers {
+        let name = segment::name(number);
+        let failed = |error: std::io::Error| JournalError::Failed(format!("cannot read {name}: {error}"));
+        let file = disk.open(&name).map_err(failed)?;
+        let bytes = read_whole(&file).map_err(failed)?;
+        let Some(header) = segment::decode(&name, bytes.get(..64).unwrap_or_default())? else {
+            disk.remove(&name).map_err(failed)?;
+            continue;
+        };
+        check_header(&name, header, number, writer, &found, damage.as_deref())?;
+        let before = Position::new(header.first.number().saturating_sub(1)).unwrap_or_default();
+        found.start.get_or_insert(before);
+        let mut end = found.end.unwrap_or(before);
+        let stop = read_blocks(&name, number, &bytes, &mut end, after, entry)?;
+        damage = stop.map(|offset| format!("{name}, byte {offset}"));
+        // It may have been read from memory only: it must be on disk before anything goes on from here.
+        file.sync().map_err(failed)?;
+        found.segments.push((number, end));
+        found.end = Some(end);
+    }
+    Ok(found)
+}
+
+fn check_header(
+    name: &str,
+    header: segment::Header,
+    number: u64,
+    writer: u32,
+    found: &Replay,
+    damage: Option<&str>,
+) -> Result<(), JournalError> {
+    if header.segment != number || header.writer != writer {
+        return Err(JournalError::Corrupt(format!(
+            "{name} is segment {} of writer {}, here segment {number} of writer {writer} was expected: it was copied from another data directory",
+            header.segment, header.writer
+        )));
+    }
+    let expected = found.end.map(|end| end.number().saturating_add(1));
+    if expected.is_some_and(|expected| expected != header.first.number()) {
+        let place = damage.unwrap_or(name);
+        return Err(JournalError::Corrupt(format!(
+            "{place}: entries {} to {} of the journal cannot be read; restore the file, or move the journal away to go on without them",
+            expected.unwrap_or(0),
+            header.first.number().saturating_sub(1)
+        )));
+    }
+    Ok(())
+}
+
+/// Reads the blocks of a segment; answers where it stopped at bytes that are neither a block nor zero.
+fn read_blocks(
+    name: &str,
+    number: u64,
+    bytes: &[u8],
+    end: &mut Position,
+    after: Position,
+    entry: &mut dyn FnMut(Position, &[u8]) -> Result<(), JournalError>,
+) -> Result<Option<usize>, JournalError> {
+    let mut offset = usize::try_from(segment::HEADER_BYTES).unwrap_or(64);
+    while let Some((header, content)) = block_at(number, bytes, offset) {
+        let wrong = || {
+            JournalError::Corrupt(format!(
+                "{name}, byte {offset}: the block does not continue position {end}"
+            ))
+        };
+        let entries = block::entries(content).ok_or_else(wrong)?;
+        if header.first.number() != end.number().saturating_add(1)
+            || entries.len() != usize::try_from(header.entries).unwrap_or(0)
+        {
+            return Err(wrong());
+        }
+        for content in entries {
+            *end = end.after(1).map_err(|error| JournalError::Failed(error.to_string()))?;
+            if *end > after {
+                entry(*end, content)?;
+            }
+        }
+        let size = u64::try_from(block::HEADER_BYTES.saturating_add(content.len())).unwrap_or(u64::MAX);
+        offset = offset.saturating_add(usize::try_from(block::padded(size)).unwrap_or(usize::MAX));
+    }
+    if let Some(later) = later_block(number, bytes, offset) {
+        return Err(JournalError::Corrupt(format!(
+            "{name}, byte {offset}: the block here is damaged, and a whole one follows at byte {later}: restore the file, or move the journal away to go on without it"
+        )));
+    }
+    let rest = bytes.get(offset..).unwrap_or_default();
+    Ok(rest.iter().any(|byte| *byte != 0).then_some(offset))
+}
+
+fn block_at(segment: u64, bytes: &[u8], offset: usize) -> Option<(block::Header, &[u8])> {
+    let rest = bytes.get(offset..)?;
+    let header = block::header(rest)?;
+    let whole = block::HEADER_BYTES.checked_add(usize::try_from(header.length).ok()?)?;
+    let whole = rest.get(..whole)?;
+    header
+        .matches(segment, whole)
+        .then(|| (header, whole.get(block::HEADER_BYTES..).unwrap_or_default()))
+}
+
+fn later_block(segment: u64, bytes: &[u8], from: usize) -> Option<usize> {
+    let align = usize::try_from(block::ALIGN).unwrap_or(64);
+    (from.saturating_add(align)..bytes.len())
+        .step_by(align)
+        .find(|offset| block_at(segment, bytes, *offset).is_some())
+}
+
+fn read_whole(file: &Arc<dyn File>) -> std::io::Result<Vec<u8>> {
+    let size = usize::try_from(file.size()?).unwrap_or(usize::MAX);
+    let mut bytes = vec![0; size];
+    let read = file.read_at(&mut bytes, 0)?;
+    bytes.truncate(read);
+    Ok(bytes)
+}

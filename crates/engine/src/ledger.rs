@@ -1,0 +1,91 @@
+//! The ledger's rows: the figures of a source or a namespace by writer, absolute, with the round's cut (rule 24). They are folded
+//! and written like cells, in the same rounds, so that the figures survive what totals survive.
+
+use std::collections::BTreeMap;
+
+use tally_counter::{Corrupt, Figures, WriterNumber};
+use tally_store::{Store, StoreError, Table};
+
+/// What figures are of.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub(crate) enum Subject {
+    /// A source, in events.
+    Source(String),
+    /// A namespace, in adds.
+    Namespace(String),
+}
+
+impl Subject {
+    /// Appends the key of its row.
+    pub(crate) fn put_key(&self, out: &mut Vec<u8>, writer: WriterNumber) {
+        let (kind, name) = match self {
+            Self::Source(name) => (b's', name),
+            Self::Namespace(name) => (b'n', name),
+        };
+        out.push(kind);
+        out.extend_from_slice(name.as_bytes());
+        out.push(0);
+        out.extend(writer.0.to_be_bytes());
+    }
+
+    fn decode(key: &[u8]) -> Result<(Self, WriterNumber), Corrupt> {
+        let corrupt = Corrupt {
+            what: "ledger row's key",
+            at: 0,
+        };
+        let (kind, rest) = key.split_first().ok_or(corrupt)?;
+        let at = rest.len().checked_sub(5).ok_or(corrupt)?;
+        let (name, writer) = rest.split_at_checked(at).ok_or(corrupt)?;
+        let name = std::str::from_utf8(name).map_err(|_| corrupt)?.to_owned();
+        let writer = writer
+            .get(1..)
+            .and_then(|bytes| bytes.try_into().ok())
+            .map(u32::from_be_bytes)
+            .ok_or(corrupt)?;
+        let subject = match kind {
+            b's' => Self::Source(name),
+            b'n' => Self::Namespace(name),
+            _ => return Err(corrupt),
+        };
+        Ok((subject, WriterNumber(writer)))
+    }
+}
+
+/// A row of the ledger.
+pub(crate) struct LedgerRow {
+    pub(crate) subject: Subject,
+    pub(crate) writer: WriterNumber,
+    /// The cut it was written at.
+    pub(crate) position: u64,
+    pub(crate) figures: Figures,
+}
+
+/// Reads the whole ledger.
+pub(crate) fn read(store: &dyn Store) -> Result<Vec<LedgerRow>, StoreError> {
+    let mut rows = Vec::new();
+    let mut cursor = Vec::new();
+    loop {
+        let next = store.walk(Table::Ledger, &cursor, 10_000, &mut |_, row| {
+            let (subject, writer) = Subject::decode(row.address.key)?;
+            let (position, figures) = Figures::decode(row.value)?;
+            rows.push(LedgerRow {
+                subject,
+                writer,
+                position: position.number(),
+                figures,
+            });
+            Ok(())
+        })?;
+        let Some(next) = next else { return Ok(rows) };
+        cursor = next;
+    }
+}
+
+/// One writer's own figures, by subject, as the store has them.
+pub(crate) fn of_writer(
+    store: &dyn Store,
+    writer: WriterNumber,
+) -> Result<BTreeMap<Subject, (u64, Figures)>, StoreError> {
+    let rows = read(store)?.into_iter().filter(|row| row.writer == writer);
+    Ok(rows.map(|row| (row.subject, (row.position, row.figures))).collect())
+}

@@ -1,0 +1,46 @@
+//! The engine: hot table, journal, rounds, recovery, tokens, heads, history. Correctness lives here.
+//!
+//! It knows neither async front ends nor wires. Clock, disk, randomness and store come in from outside (`World`), so that a
+//! seeded simulation can crash everything at every step. Calls either never wait for I/O (`Engine::turn`) or block and are
+//! to be made from threads that may wait (all others).
+
+mod census;
+mod core;
+mod engine;
+mod entry;
+mod error;
+mod figures;
+mod flush;
+mod history;
+mod journal;
+mod ledger;
+mod load;
+mod names;
+mod namespaces;
+mod plan;
+mod recovery;
+mod registry;
+mod round;
+mod source;
+mod sweep;
+mod system;
+mod table;
+mod threads;
+mod token;
+mod turn;
+mod view;
+mod views;
+mod waiters;
+mod world;
+
+pub use engine::{Engine, Settings, Turned, payload_hash};
+pub use error::{AddError, Blocked, Error};
+pub use plan::{KeyIndex, Need, Plan, TokenIndex};
+pub use source::{Fold, SourceWriter};
+pub use system::{SystemClock, SystemDisk, SystemRandom};
+pub use turn::{Expiry, TokenState, Turn};
+pub use view::{
+    CellView, Explained, Extent, HistoryView, LedgerView, Listed, NamespaceView, ScanCursor, Status, SubjectFigures,
+    WriterView,
+};
+pub use world::{Clock, Disk, File, Random, World};

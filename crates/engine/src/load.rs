@@ -1,0 +1,235 @@
+//! Reads counters and tokens that are not in memory, in bulk and without the engine's lock, and puts what was read together with
+//! what the memory knows and the store does not have yet.
+
+use tally_counter::{Cell, CounterRow, Generation, Head, Key, Position, WriterNumber, counter_prefix, row_key};
+use tally_store::{Addresses, Range, Store, StoreError, Table};
+
+use crate::core::{Core, Token};
+use crate::registry::Registry;
+use crate::table::CounterId;
+
+/// A counter as the store has it.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub(crate) struct Snapshot {
+    pub(crate) head: Option<Head>,
+    /// The cells of all lives: whose, of which life.
+    pub(crate) cells: Vec<(WriterNumber, u64, Cell)>,
+}
+
+/// How many writers are asked for one by one; with more of them, a counter's rows are scanned.
+const FEW_WRITERS: usize = 3;
+
+/// Reads counters. In the order of `keys`.
+pub(crate) fn counters(store: &dyn Store, registry: &Registry, keys: &[Key<'_>]) -> Result<Vec<Snapshot>, StoreError> {
+    let writers = registry.numbers();
+    let mut snapshots = if writers.len() <= FEW_WRITERS {
+        point_reads(store, keys, &writers)?
+    } else {
+        scans(store, keys)?
+    };
+    for snapshot in &mut snapshots {
+        snapshot.cells.retain(|(writer, ..)| writers.contains(writer));
+    }
+    Ok(snapshots)
+}
+
+/// A read a row, which a filter answers at once for rows that are not there: head and first life, then later lives.
+pub(crate) fn point_reads(
+    store: &dyn Store,
+    keys: &[Key<'_>],
+    writers: &[WriterNumber],
+) -> Result<Vec<Snapshot>, StoreError> {
+    let mut snapshots = vec![Snapshot::default(); keys.len()];
+    let mut addresses = Addresses::new();
+    let mut owners = Vec::new();
+    let ask = |addresses: &mut Addresses, owners: &mut Vec<usize>, index: usize, key: Key<'_>, row: CounterRow| {
+        addresses.push_with(Table::Counters, key.slot().number(), |out| row_key(key, row, out));
+        owners.push(index);
+    };
+    for (index, key) in keys.iter().enumerate() {
+        ask(&mut addresses, &mut owners, index, *key, CounterRow::Head);
+        for writer in writers {
+            ask(
+                &mut addresses,
+                &mut owners,
+                index,
+                *key,
+                CounterRow::Cell {
+                    life: 0,
+                    writer: *writer,
+                },
+            );
+        }
+    }
+    read(store, &addresses, &owners, &mut snapshots)?;
+    addresses.clear();
+    owners.clear();
+    for (index, key) in keys.iter().enumerate() {
+        let life = snapshots
+            .get(index)
+            .and_then(|snapshot| snapshot.head.as_ref())
+            .map_or(0, |head| head.generation.life);
+        if life > 0 {
+            for writer in writers {
+                ask(
+                    &mut addresses,
+                    &mut owners,
+                    index,
+                    *key,
+                    CounterRow::Cell { life, writer: *writer },
+                );
+            }
+        }
+    }
+    if !addresses.is_empty() {
+        read(store, &addresses, &owners, &mut snapshots)?;
+    }
+    Ok(snapshots)
+}
+
+fn read(
+    store: &dyn Store,
+    addresses: &Addresses,
+    owners: &[usize],
+    snapshots: &mut [Snapshot],
+) -> Result<(), StoreError> {
+    store.get(addresses, &mut |index, row| {
+        let (_, kind) = CounterRow::decode(row.address.key)?;
+        let owner = owners.get(index).and_then(|owner| snapshots.get_mut(*owner));
+        owner.map_or(Ok(()), |snapshot| snapshot.take(kind, row.value))
+    })
+}
+
+fn scans(store: &dyn Store, keys: &[Key<'_>]) -> Result<Vec<Snapshot>, StoreError> {
+    let mut snapshots = vec![Snapshot::default(); keys.len()];
+    let prefixes: Vec<Vec<u8>> = keys
+        .iter()
+        .map(|key| {
+            let mut prefix = Vec::new();
+            counter_prefix(*key, &mut prefix);
+            prefix
+        })
+        .collect();
+    let ranges: Vec<Range<'_>> = keys
+        .iter()
+        .zip(&prefixes)
+        .map(|(key, prefix)| Range {
+            table: Table::Counters,
+            slot: key.slot().number(),
+            prefix,
+            from: &[],
+            limit: usize::MAX,
+        })
+        .collect();
+    store.scan(&ranges, &mut |index, row| {
+        let (_, kind) = CounterRow::decode(row.address.key)?;
+        snapshots
+            .get_mut(index)
+            .map_or(Ok(()), |snapshot| snapshot.take(kind, row.value))
+    })?;
+    Ok(snapshots)
+}
+
+impl Snapshot {
+    fn take(&mut self, kind: CounterRow, value: &[u8]) -> Result<(), StoreError> {
+        match kind {
+            CounterRow::Head => self.head = Some(Head::decode(value)?),
+            CounterRow::Cell { life, writer } => self.cells.push((writer, life, Cell::decode(value)?)),
+            CounterRow::Left { .. } | CounterRow::Window { .. } => {}
+        }
+        Ok(())
+    }
+
+    /// The positions of other writers' cells that may still be written: what a reset has seen of them.
+    pub(crate) fn seen(&self, own: WriterNumber, registry: &Registry) -> Vec<(WriterNumber, Position)> {
+        self.cells
+            .iter()
+            .filter(|(writer, ..)| *writer != own && registry.is_unsealed(*writer))
+            .map(|(writer, _, cell)| (*writer, cell.position))
+            .collect()
+    }
+}
+
+/// Reads tokens: of each its newest row, `None` where there is none.
+pub(crate) fn tokens(store: &dyn Store, keys: &[&[u8]]) -> Result<Vec<Option<Token>>, StoreError> {
+    let mut found: Vec<Option<Token>> = vec![None; keys.len()];
+    let ranges: Vec<Range<'_>> = keys
+        .iter()
+        .map(|key| Range {
+            table: Table::Tokens,
+            slot: crate::token::slot(key),
+            prefix: key,
+            from: &[],
+            limit: usize::MAX,
+        })
+        .collect();
+    store.scan(&ranges, &mut |index, row| {
+        let token = crate::token::decode(row.value)?;
+        if let Some(place) = found.get_mut(index)
+            && place.as_ref().is_none_or(|other| other.time_ms <= token.time_ms)
+        {
+            *place = Some(token);
+        }
+        Ok(())
+    })?;
+    Ok(found)
+}
+
+/// Makes a counter in memory know its value: what the store has, and what the closing and the open round add to it.
+pub(crate) fn install(core: &mut Core, id: CounterId, snapshot: &Snapshot, own: WriterNumber, registry: &Registry) {
+    let closing = core.closing.clone();
+    let Some(counter) = core.table.get(id) else { return };
+    let head = newest(counter.head.as_deref(), snapshot.head.as_ref()).cloned();
+    let generation = head.as_ref().map_or(Generation::default(), |head| head.generation);
+    let open = counter
+        .delta_index(core.round)
+        .and_then(|index| core.open.deltas.get(index));
+    let closed = closing.as_ref().and_then(|closing| {
+        let delta = counter
+            .delta_index(closing.round)
+            .and_then(|index| closing.open.deltas.get(index))?;
+        Some((closing.cut, delta))
+    });
+    let mut value = i128::from(head.as_ref().map_or(0, |head| head.base));
+    let mut exists = head.as_ref().is_some_and(|head| head.created);
+    let mut add = |amount: i128| value = value.saturating_add(amount);
+    let mut own_position = None;
+    for (writer, life, cell) in &snapshot.cells {
+        if *life != generation.life || !registry.is_summed(*writer) {
+            continue;
+        }
+        exists = true;
+        if *writer == own {
+            own_position = Some(cell.position);
+        }
+        if cell.n == generation.n {
+            add(cell.total);
+        }
+    }
+    let ends = open.map(|delta| delta.ends).unwrap_or_default();
+    if let Some((cut, delta)) = closed {
+        // What a reset in the open round ended is in the value no more.
+        if own_position != Some(cut) && ends == tally_counter::Ends::Nothing {
+            add(delta.total);
+        }
+        exists |= delta.touched && ends != tally_counter::Ends::Life;
+    }
+    if let Some(delta) = open {
+        add(delta.total);
+        exists |= delta.touched;
+    }
+    core.table.set_head(id, head.map(Box::new));
+    if let Some(counter) = core.table.get_mut(id) {
+        counter.value = value;
+        counter.exists = exists;
+        counter.loaded = true;
+    }
+}
+
+/// The newer of two heads.
+pub(crate) fn newest<'h>(one: Option<&'h Head>, other: Option<&'h Head>) -> Option<&'h Head> {
+    match (one, other) {
+        (Some(one), Some(other)) => Some(if other.generation > one.generation { other } else { one }),
+        (one, other) => one.or(other),
+    }
+}

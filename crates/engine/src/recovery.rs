@@ -1,0 +1,268 @@
+//! A start: claim the writer, take the journal, replay, repeat the open round to the same cut (rules 1, 3 and 6). A journal that
+//! was lost is a new epoch; one that cannot be read is an error that says where.
+
+use std::collections::BTreeMap;
+use std::sync::atomic::AtomicU64;
+
+use parking_lot::Mutex;
+use tally_counter::{Policy, Position, StartId, WriterId, WriterRow, WriterState};
+use tally_store::{Order, Store, Table};
+
+use crate::core::{Core, Token};
+use crate::engine::{Engine, Settings, Wanted};
+use crate::entry::{Entry, Op};
+use crate::figures::EngineFigures;
+use crate::flush::Flusher;
+use crate::journal::{self, JournalError};
+use crate::namespaces::DEFAULT;
+use crate::registry::Registry;
+use crate::round::{Own, Resume};
+use crate::sweep::Sweep;
+use crate::waiters::Waiters;
+use crate::{Error, World};
+
+/// The embedded store belongs to one node, whose writer has this id.
+const NODE: &str = "node:local";
+
+impl From<JournalError> for Error {
+    fn from(error: JournalError) -> Self {
+        match error {
+            JournalError::Failed(text) => Self::Failed(text),
+            JournalError::Corrupt(text) => Self::Corrupt(text),
+            JournalError::Newer(text) => Self::Invalid(text),
+        }
+    }
+}
+
+impl Engine {
+    /// Opens the journal, claims the writer, replays the journal and repeats an open round.
+    pub fn open(settings: Settings, world: World) -> Result<Self, Error> {
+        let registry = Registry::open(std::sync::Arc::clone(&world.store))?;
+        let start = StartId(world.random.next());
+        let row = match registry.newest(NODE) {
+            Some(row) => registry.claim(&row, start)?,
+            None => registry.create(
+                WriterId {
+                    id: NODE.to_owned(),
+                    epoch: 1,
+                },
+                start,
+                Position::ZERO,
+                WriterState::Active,
+            )?,
+        };
+        let row = after_loss(&world, &registry, row, start)?;
+        registry.set_own(row.number);
+        world.store.durable()?;
+        let seed = u64::try_from(world.random.next() & u128::from(u64::MAX)).unwrap_or(0);
+        let mut core = Core::new(seed, row.applied);
+        core.foreign = registry.foreign();
+        read_policies(world.store.as_ref(), &row, &mut core)?;
+        core.namespaces
+            .raise(&Resume::decode(&row.resume).map_err(corrupt)?.kept);
+        let ledger = crate::round::own_ledger(world.store.as_ref(), &row)?;
+        let replayed = Self::replay(&world, &row, &mut core)?;
+        let position = replayed.end.unwrap_or(row.applied).max(row.applied);
+        let hasher = core.hasher.clone();
+        let mut writer = journal::Writer::new(
+            std::sync::Arc::clone(&world.disk),
+            row.number.0,
+            settings.journal_segment_bytes,
+            replayed.segments,
+            replayed.next_segment,
+        );
+        core.room = writer.prepare()?;
+        let own = Own {
+            version: row.policies,
+            row,
+            ledger,
+            flusher: Flusher::new(),
+            sweep: Sweep::default(),
+        };
+        let engine = Self {
+            settings,
+            world,
+            core: Mutex::new(core),
+            journal: Mutex::new(writer),
+            spare: Mutex::new(Vec::new()),
+            registry,
+            own: Mutex::new(own),
+            synced: AtomicU64::new(position.number()),
+            waiters: Waiters::default(),
+            figures: EngineFigures::default(),
+            hasher,
+            threads: Mutex::new(Vec::new()),
+            wanted: Wanted::default(),
+            node: NODE.to_owned(),
+        };
+        engine.repeat()?;
+        Ok(engine)
+    }
+
+    /// Folds the journal from the applied position; cuts the open round where it was cut.
+    fn replay(world: &World, row: &WriterRow, core: &mut Core) -> Result<journal::Replay, Error> {
+        let mut applied_entries = 0_u64;
+        let pending = row.pending;
+        let replayed = journal::replay(&world.disk, row.number.0, row.applied, &mut |position, content| {
+            if position.number() != core.tail.position().number().saturating_add(1) {
+                return Err(JournalError::Corrupt(format!(
+                    "the journal begins at entry {position}, but the store has everything only up to {}: a segment is missing",
+                    core.tail.position()
+                )));
+            }
+            apply(core, content)
+                .map_err(|error| JournalError::Corrupt(format!("journal entry {position}: {error}")))?;
+            core.tail = journal::Tail::new(position);
+            applied_entries = applied_entries.saturating_add(1);
+            if pending == Some(position) {
+                core.cut(position);
+            }
+            Ok(())
+        })?;
+        if applied_entries > 0 {
+            tracing::info!(entries = applied_entries, from = %row.applied, to = %core.tail.position(), "replayed the journal");
+        }
+        Ok(replayed)
+    }
+
+    /// Repeats the round that was open, to the same cut.
+    fn repeat(&self) -> Result<(), Error> {
+        let closing = self.core.lock().closing.clone();
+        let mut own = self.own.lock();
+        match closing {
+            Some(closing) => {
+                tracing::info!(cut = %closing.cut, "repeating the round that was open");
+                self.finish_round(&mut own, &closing, Order::Any)
+            }
+            None => Ok(()),
+        }
+    }
+}
+
+/// Whether the journal was lost: it ends before what the store has or was about to have. Then the old epoch is sealed, as it is, and
+/// a new one begins (rule 1).
+fn after_loss(world: &World, registry: &Registry, row: WriterRow, start: StartId) -> Result<WriterRow, Error> {
+    let needed = row.pending.unwrap_or(row.applied);
+    if needed == Position::ZERO {
+        return Ok(row);
+    }
+    let found = journal::replay(&world.disk, row.number.0, Position::LAST, &mut |_, _| Ok(()))?;
+    if found.end.is_some_and(|end| end >= needed) {
+        return Ok(row);
+    }
+    tracing::error!(
+        ends = found.end.map_or(0, Position::number),
+        needed = needed.number(),
+        "the journal was lost or put back from an older copy: what it held beyond the store is gone; going on in a new epoch"
+    );
+    for name in world.disk.names().map_err(|error| Error::Failed(error.to_string()))? {
+        if name.starts_with("journal-") && found.end.is_some() {
+            world
+                .disk
+                .remove(&name)
+                .map_err(|error| Error::Failed(error.to_string()))?;
+        }
+    }
+    let sealed = WriterRow {
+        state: WriterState::Sealed,
+        ..row.clone()
+    };
+    let sealed = registry.change(&row, sealed)?;
+    let writer = WriterId {
+        epoch: sealed.writer.epoch.saturating_add(1),
+        ..sealed.writer.clone()
+    };
+    let fresh = registry.create(writer, start, Position::ZERO, WriterState::Active)?;
+    let going_on = WriterRow {
+        policies: sealed.policies,
+        resume: sealed.resume.clone(),
+        ..fresh.clone()
+    };
+    registry.change(&fresh, going_on)
+}
+
+/// The policies and documents as of the applied position: of each name the newest version that is not beyond the row's.
+fn read_policies(store: &dyn Store, row: &WriterRow, core: &mut Core) -> Result<(), Error> {
+    let mut found: BTreeMap<Vec<u8>, (u64, Vec<u8>)> = BTreeMap::new();
+    let mut cursor = Vec::new();
+    loop {
+        let next = store.walk(Table::Policies, &cursor, 1_000, &mut |_, policy| {
+            let Some((name, _)) = policy
+                .address
+                .key
+                .split_at_checked(policy.address.key.len().saturating_sub(9))
+            else {
+                return Ok(());
+            };
+            let newer = found.get(name).is_none_or(|(version, _)| *version < policy.position);
+            if policy.position <= row.policies && newer {
+                found.insert(name.to_vec(), (policy.position, policy.value.to_vec()));
+            }
+            Ok(())
+        })?;
+        let Some(next) = next else { break };
+        cursor = next;
+    }
+    for (key, (_, value)) in found {
+        let text = |bytes: &[u8]| String::from_utf8(bytes.to_vec()).map_err(|error| Error::Corrupt(error.to_string()));
+        match key.split_first() {
+            Some((b'p', name)) => {
+                let name = text(name)?;
+                let policy = Policy::decode(&name, &value).map_err(corrupt)?;
+                core.namespaces.put(&name, policy, name != DEFAULT);
+            }
+            Some((b'd', name)) => {
+                core.documents.insert(text(name)?, text(&value)?);
+            }
+            _ => {}
+        }
+    }
+    Ok(())
+}
+
+/// The effect of an entry that was read back.
+fn apply(core: &mut Core, content: &[u8]) -> Result<(), tally_counter::Corrupt> {
+    let mut entry = Entry::decode(content)?;
+    let now_ms = entry.now_ms;
+    while let Some(op) = entry.next()? {
+        match op {
+            Op::Add { key, amount, time_ms } => {
+                let id = core.counter(core.hash(key.as_str()), key.as_str());
+                core.apply_add(id, amount, time_ms.unwrap_or(now_ms));
+            }
+            Op::Head { key, ends, head } => {
+                let id = core.counter(core.hash(key.as_str()), key.as_str());
+                core.apply_head(id, ends, head);
+            }
+            Op::Token { token, payload, answer } => {
+                core.apply_token(
+                    token,
+                    Token {
+                        time_ms: now_ms,
+                        payload,
+                        answer: answer.into(),
+                    },
+                );
+            }
+            Op::Adds {
+                namespace,
+                outcome,
+                count,
+            } => core.apply_adds(namespace, outcome, count),
+            Op::Event { source, outcome } => core.apply_event(source, outcome, None),
+            Op::Rejected { source, reason, which } => {
+                core.apply_event(source, tally_counter::Outcome::Rejected, Some((reason, which)));
+            }
+            Op::Policy { namespace, policy } => {
+                let policy = Policy::decode(namespace, policy)?;
+                core.apply_policy(namespace, policy);
+            }
+            Op::Document { name, text } => core.apply_document(name, text),
+        }
+    }
+    Ok(())
+}
+
+fn corrupt(error: tally_counter::Corrupt) -> Error {
+    Error::Corrupt(error.to_string())
+}

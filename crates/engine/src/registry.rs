@@ -1,0 +1,248 @@
+//! The writers of the store: numbers, states, claims (rules 1 to 3). Rows are only ever changed by compare-and-set; an unknown
+//! outcome is settled by repeating it until it applied or the row has moved.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use parking_lot::RwLock;
+use tally_counter::{Position, Reader, StartId, WriterId, WriterNumber, WriterRow, WriterState, put_varint};
+use tally_store::{Address, Batch, Condition, Row, Store, StoreError, Swap, Swapped, Table};
+
+use crate::Error;
+
+/// What is known of all writers, and how their rows are changed.
+pub(crate) struct Registry {
+    store: Arc<dyn Store>,
+    own: RwLock<WriterNumber>,
+    rows: RwLock<BTreeMap<WriterNumber, WriterRow>>,
+}
+
+/// The row that holds the next free number.
+const NEXT: &[u8] = b"n";
+/// How often an unknown outcome is tried to settle before the caller is told that the store is not available.
+const SETTLE_ATTEMPTS: usize = 100;
+
+impl Registry {
+    /// Reads all writers.
+    pub(crate) fn open(store: Arc<dyn Store>) -> Result<Self, Error> {
+        let mut rows = BTreeMap::new();
+        let mut cursor = Vec::new();
+        loop {
+            let next = store.walk(Table::Writers, &cursor, 1_000, &mut |_, row| {
+                if row.address.key != NEXT {
+                    let writer = WriterRow::decode(row.value)?;
+                    rows.insert(writer.number, writer);
+                }
+                Ok(())
+            })?;
+            let Some(next) = next else { break };
+            cursor = next;
+        }
+        Ok(Self {
+            store,
+            own: RwLock::new(WriterNumber(0)),
+            rows: RwLock::new(rows),
+        })
+    }
+
+    /// This node's own writer.
+    pub(crate) fn own(&self) -> WriterNumber {
+        *self.own.read()
+    }
+
+    /// Says which writer is this node's.
+    pub(crate) fn set_own(&self, number: WriterNumber) {
+        *self.own.write() = number;
+    }
+
+    /// All numbers that were given out.
+    pub(crate) fn numbers(&self) -> Vec<WriterNumber> {
+        self.rows.read().keys().copied().collect()
+    }
+
+    /// Whether readers sum this writer's cells.
+    pub(crate) fn is_summed(&self, number: WriterNumber) -> bool {
+        self.rows.read().get(&number).is_some_and(|row| row.state.is_summed())
+    }
+
+    /// Whether it may still write.
+    pub(crate) fn is_unsealed(&self, number: WriterNumber) -> bool {
+        self.rows.read().get(&number).is_some_and(|row| row.state.is_unsealed())
+    }
+
+    /// How many writers other than this node's may still write.
+    pub(crate) fn foreign(&self) -> usize {
+        let own = self.own();
+        self.rows
+            .read()
+            .values()
+            .filter(|row| row.number != own && row.state.is_unsealed())
+            .count()
+    }
+
+    /// The row of this number.
+    pub(crate) fn row(&self, number: WriterNumber) -> Option<WriterRow> {
+        self.rows.read().get(&number).cloned()
+    }
+
+    /// The newest epoch of an id.
+    pub(crate) fn newest(&self, id: &str) -> Option<WriterRow> {
+        self.rows
+            .read()
+            .values()
+            .filter(|row| row.writer.id == id)
+            .max_by_key(|row| row.writer.epoch)
+            .cloned()
+    }
+
+    /// Claims a writer for this start (rule 3): from here on every change by another start is noticed.
+    pub(crate) fn claim(&self, row: &WriterRow, start: StartId) -> Result<WriterRow, Error> {
+        let claimed = WriterRow { start, ..row.clone() };
+        self.change(row, claimed)
+    }
+
+    /// Registers a writer that is not there: a new log, or the next epoch of one.
+    pub(crate) fn create(
+        &self,
+        writer: WriterId,
+        start: StartId,
+        applied: Position,
+        state: WriterState,
+    ) -> Result<WriterRow, Error> {
+        for _ in 0..SETTLE_ATTEMPTS {
+            let next = self.next_number()?;
+            let number = WriterNumber(next.unwrap_or(1));
+            let row = WriterRow {
+                number,
+                writer: writer.clone(),
+                state,
+                start,
+                applied,
+                pending: None,
+                policies: 0,
+                resume: Vec::new(),
+                pending_resume: Vec::new(),
+            };
+            let (key, value) = (row_key(&writer), row.encoded());
+            let old = next.map(encode_number);
+            let mut rows = Batch::new();
+            rows.push(Row {
+                address: address(NEXT),
+                position: 0,
+                value: &encode_number(number.0.saturating_add(1)),
+            });
+            rows.push(Row {
+                address: address(&key),
+                position: 0,
+                value: &value,
+            });
+            let conditions = [
+                Condition {
+                    address: address(NEXT),
+                    value: old.as_deref(),
+                },
+                Condition {
+                    address: address(&key),
+                    value: None,
+                },
+            ];
+            match self.store.swap(Swap {
+                conditions: &conditions,
+                rows: &rows,
+            })? {
+                Swapped::Applied => return Ok(self.remember(row)),
+                Swapped::Refused(found) => match found.get(1) {
+                    // The outcome of an earlier try was unknown, and it was applied.
+                    Some(Some(found)) if *found == value => return Ok(self.remember(row)),
+                    Some(Some(_)) => {
+                        return Err(Error::Conflict(format!(
+                            "another process registered the writer {}",
+                            writer.id
+                        )));
+                    }
+                    _ => {}
+                },
+                Swapped::Unknown => {}
+            }
+        }
+        Err(Error::Unavailable(
+            "the store did not settle the registration of a writer".to_owned(),
+        ))
+    }
+
+    /// Changes a row from what it was to what it is to be. A row that moved otherwise means a successor or a twin.
+    pub(crate) fn change(&self, from: &WriterRow, to: WriterRow) -> Result<WriterRow, Error> {
+        let key = row_key(&from.writer);
+        let (old, new) = (from.encoded(), to.encoded());
+        let mut rows = Batch::new();
+        rows.push(Row {
+            address: address(&key),
+            position: 0,
+            value: &new,
+        });
+        let conditions = [Condition {
+            address: address(&key),
+            value: Some(&old),
+        }];
+        for _ in 0..SETTLE_ATTEMPTS {
+            match self.store.swap(Swap {
+                conditions: &conditions,
+                rows: &rows,
+            })? {
+                Swapped::Applied => return Ok(self.remember(to)),
+                Swapped::Refused(found) if found.first().and_then(Option::as_ref) == Some(&new) => {
+                    return Ok(self.remember(to));
+                }
+                Swapped::Refused(_) => {
+                    return Err(Error::Failed(format!(
+                        "another process has taken over the writer {} (epoch {}): this one stops; what it had not yet put into the store is in its journal",
+                        from.writer.id, from.writer.epoch
+                    )));
+                }
+                Swapped::Unknown => {}
+            }
+        }
+        Err(Error::Unavailable(format!(
+            "the store did not settle a change of the writer {}",
+            from.writer.id
+        )))
+    }
+
+    fn remember(&self, row: WriterRow) -> WriterRow {
+        self.rows.write().insert(row.number, row.clone());
+        row
+    }
+
+    fn next_number(&self) -> Result<Option<u32>, StoreError> {
+        let mut next = None;
+        let mut addresses = tally_store::Addresses::new();
+        addresses.push_with(Table::Writers, 0, |out| out.extend_from_slice(NEXT));
+        self.store.get(&addresses, &mut |_, row| {
+            next = Some(Reader::new("next writer number", row.value).varint()?);
+            Ok(())
+        })?;
+        Ok(next)
+    }
+}
+
+fn encode_number(number: u32) -> Vec<u8> {
+    let mut out = Vec::new();
+    put_varint(&mut out, number.into());
+    out
+}
+
+fn row_key(writer: &WriterId) -> Vec<u8> {
+    let mut key = b"w".to_vec();
+    key.extend_from_slice(writer.id.as_bytes());
+    key.push(0);
+    key.extend(writer.epoch.to_be_bytes());
+    key
+}
+
+fn address(key: &[u8]) -> Address<'_> {
+    Address {
+        table: Table::Writers,
+        slot: 0,
+        key,
+    }
+}

@@ -1,0 +1,156 @@
+//! The engine's two threads: one syncs the journal, one writes rounds and sweeps between them. A simulation has none and calls
+//! `commit`, `round` and `tidy` itself.
+
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
+use std::time::Duration;
+
+use crate::Error;
+use crate::engine::Engine;
+
+/// How soon a round that the store refused is tried again.
+const RETRY_MS: u64 = 500;
+
+impl Engine {
+    /// Starts the threads that sync the journal and write rounds.
+    pub fn start(self: &Arc<Self>) -> Result<(), Error> {
+        let spawn = |name: &str, run: fn(&Self)| {
+            let engine = Arc::clone(self);
+            let thread = std::thread::Builder::new()
+                .name(name.to_owned())
+                .spawn(move || run(&engine));
+            thread.map_err(|error| Error::Failed(format!("cannot start a thread: {error}")))
+        };
+        let threads = [
+            spawn("journal", Self::sync_journal)?,
+            spawn("rounds", Self::write_rounds)?,
+        ];
+        self.threads.lock().extend(threads);
+        Ok(())
+    }
+
+    /// Stops accepting, ends the threads, syncs, finishes a last round.
+    pub fn stop(&self) -> Result<(), Error> {
+        self.core
+            .lock()
+            .stopped
+            .get_or_insert_with(|| "the server is stopping; nothing was applied, try another or later".to_owned());
+        self.wanted.state.lock().stop = true;
+        self.wanted.changed.notify_all();
+        let threads = std::mem::take(&mut *self.threads.lock());
+        for thread in threads {
+            if thread.join().is_err() {
+                return Err(Error::Failed("a thread of the engine ended by a bug".to_owned()));
+            }
+        }
+        self.commit()?;
+        self.round()
+    }
+
+    fn sync_journal(&self) {
+        let interval = Duration::from_millis(self.settings.journal_interval_ms.max(1));
+        loop {
+            let mut state = self.wanted.state.lock();
+            if !state.sync && !state.stop {
+                self.wanted.changed.wait_for(&mut state, interval);
+            }
+            let stop = state.stop;
+            state.sync = false;
+            drop(state);
+            if self.commit().is_err() || stop {
+                return;
+            }
+        }
+    }
+
+    fn write_rounds(&self) {
+        let mut due_us = self.next_round_us(self.settings.round_interval_ms);
+        loop {
+            let now_us = self.world.clock.monotonic_us();
+            let mut state = self.wanted.state.lock();
+            if state.stop {
+                return;
+            }
+            if !state.round && now_us < due_us {
+                let wait_us = (due_us.saturating_sub(now_us)).min(50_000);
+                self.wanted.changed.wait_for(&mut state, Duration::from_micros(wait_us));
+            }
+            let wanted = std::mem::take(&mut state.round);
+            drop(state);
+            if wanted || self.world.clock.monotonic_us() >= due_us || self.is_heavy() {
+                let wait_ms = if self.try_round() {
+                    self.settings.round_interval_ms
+                } else {
+                    RETRY_MS
+                };
+                due_us = self.next_round_us(wait_ms);
+            }
+            self.try_tidy();
+            if self.core.lock().stopped.is_some() {
+                return;
+            }
+        }
+    }
+
+    fn next_round_us(&self, wait_ms: u64) -> u64 {
+        self.world
+            .clock
+            .monotonic_us()
+            .saturating_add(wait_ms.saturating_mul(1_000))
+    }
+
+    /// Whether what is not in the store yet takes half of the hot table's budget.
+    fn is_heavy(&self) -> bool {
+        let core = self.core.lock();
+        let bytes = u64::try_from(core.open.deltas.bytes()).unwrap_or(u64::MAX);
+        bytes > self.settings.hot_budget_bytes / 2
+    }
+
+    fn try_round(&self) -> bool {
+        match self.round() {
+            Ok(()) => true,
+            Err(Error::Unavailable(why)) => {
+                tracing::warn!(%why, "the round could not be put and is tried again; the journal keeps everything");
+                false
+            }
+            Err(error) => {
+                tracing::error!(%error, "the round failed: the server stops");
+                self.stop_for(&error.to_string());
+                false
+            }
+        }
+    }
+
+    fn try_tidy(&self) {
+        if let Err(error) = self.tidy() {
+            tracing::warn!(%error, "sweeping failed and is tried again");
+        }
+    }
+
+    /// A slice of what is done between rounds: counting names after a start, sweeping what is no longer summed.
+    pub fn tidy(&self) -> Result<(), Error> {
+        let mut own = self.own.lock();
+        let store = self.world.store.as_ref();
+        own.flusher.census.step(store)?;
+        own.sweep.remove_ended(store)?;
+        let now_ms = self.world.clock.now_ms();
+        if let Some(counted) = own.sweep.tokens(store, now_ms, self.settings.token_window_ms)? {
+            let mut core = self.core.lock();
+            let busy = core
+                .open
+                .tokens
+                .len()
+                .saturating_add(core.closing.as_ref().map_or(0, |closing| closing.open.tokens.len()));
+            // Only between bursts is the walk's figure whole; it replaces the running one, which never falls by itself.
+            if busy == 0 {
+                core.token_counts = counted.into_iter().collect();
+            }
+        }
+        Ok(())
+    }
+
+    /// Syncs of the journal since the start.
+    pub(crate) fn syncs(&self) -> u64 {
+        self.figures.syncs.load(Ordering::Relaxed)
+    }
+}

@@ -1,0 +1,76 @@
+//! Every setting, once: name, kind, default, what it is for. Flags, environment, file, `tally config` and docs/config.md come
+//! from here.
+
+use super::kind::Kind;
+
+/// A setting.
+#[derive(Debug)]
+pub(crate) struct Definition {
+    /// In the file; `TALLY_…` in capitals in the environment; with `-` for `_` as a flag.
+    pub(crate) name: &'static str,
+    /// What may stand there.
+    pub(crate) kind: Kind,
+    /// What holds if nobody sets it; empty: unset.
+    pub(crate) default: &'static str,
+    /// What it does, in one line.
+    pub(crate) help: &'static str,
+    /// Why it is what it is.
+    pub(crate) reason: &'static str,
+}
+
+impl Definition {
+    /// The setting with this name.
+    pub(crate) fn of(name: &str) -> Option<&'static Self> {
+        ALL.iter().find(|definition| definition.name == name)
+    }
+
+    /// Its environment variable.
+    pub(crate) fn variable(&self) -> String {
+        format!("TALLY_{}", self.name.to_ascii_uppercase())
+    }
+
+    /// Its flag, without the dashes.
+    pub(crate) fn flag(&self) -> String {
+        self.name.replace('_', "-")
+    }
+}
+
+const fn setting(name: &'static str, kind: Kind, default: &'static str, help: &'static str, reason: &'static str) -> Definition {
+    Definition { name, kind, default, help, reason }
+}
+
+/// All settings, in the order of the documentation.
+pub(crate) const ALL: &[Definition] = &[
+    setting("data", Kind::Path, "tally-data", "The data directory: journal and embedded store", "one directory to back up or to throw away"),
+    setting("http", Kind::Address, "127.0.0.1:7380", "Where HTTP is served: REST, UI, /metrics. Port 0 picks one", "loopback unless you say otherwise, and beyond it only with auth_token"),
+    setting("resp", Kind::Address, "127.0.0.1:6380", "Where RESP is served, for Redis clients. Port 0 picks one", "loopback unless you say otherwise, and beyond it only with auth_token"),
+    setting("store", Kind::Store, "embedded", "Where counters live: embedded, or cql://HOST,HOST:PORT/KEYSPACE", "one machine needs nothing else"),
+    setting("ack", Kind::Level, "disk", "When a write is acknowledged: memory, disk (synced) or replicated", "disk survives kill -9 and the loss of power; memory loses up to journal_interval in a crash"),
+    setting("auth_token", Kind::Secret, "", "The shared secret: HTTP bearer token and RESP password", "without it only loopback is served; a flag can be seen by other users, the environment or a file cannot"),
+    setting("auth_token_file", Kind::Path, "", "A file that holds auth_token", "for secrets that are mounted as files"),
+    setting("rules", Kind::Path, "", "A file of rules for POST /v1/events, loaded at start; empty: those last set by PUT /v1/rules", "rules then live in version control"),
+    setting("log", Kind::Choice(&["text", "json"]), "text", "The form of the log on stderr", "text for people, JSON for machines"),
+    setting("log_level", Kind::Choice(&["error", "warn", "info", "debug", "trace"]), "info", "The least level that is logged", "an error is what an operator must act on"),
+    setting("journal_interval", Kind::duration("1ms", "10s"), "100ms", "Writes at level memory are synced at the latest after this", "what a crash may lose at level memory"),
+    setting("journal_segment", Kind::size("1MiB", "1GiB"), "64MiB", "A file of the journal, allocated whole", "large enough that allocating is rare, small enough to be cut soon"),
+    setting("journal_limit", Kind::size("4MiB", "1TiB"), "1GiB", "What the journal may hold that the store has not yet; at twice that writes wait", "bounds the disk it takes and the replay at a start"),
+    setting("round_interval", Kind::duration("10ms", "1h"), "2s", "The longest time between rounds, which bring changed counters to the store", "longer combines more adds per row written, shorter replays less at a start"),
+    setting("memory", Kind::size("8MiB", "1TiB"), "512MiB", "The hot table's memory", "clean and cold counters are evicted beyond it"),
+    setting("store_cache", Kind::size("1MiB", "1TiB"), "64MiB", "Blocks of the embedded store that are kept in memory", "reads of cold counters"),
+    setting("token_window", Kind::duration("1s", "30d"), "24h", "How long a token is remembered", "a retry that comes later counts again"),
+    setting("token_limit", Kind::count(1, 1_000_000_000), "10000000", "Tokens that one scope (credential or source) may hold; past it tokened writes are refused", "never forgets early, so it must refuse"),
+    setting("max_connections", Kind::count(1, 1_000_000), "10000", "Connections of all faces together; further ones are refused", "below the limit of open files"),
+    setting("max_body", Kind::size("1KiB", "1GiB"), "16MiB", "The largest HTTP body", "it is held in memory"),
+    setting("max_bulk", Kind::size("1KiB", "512MiB"), "1MiB", "The largest RESP bulk string", "keys have at most 1,024 bytes, so a larger one is a mistake"),
+    setting("max_batch", Kind::count(1, 1_000_000), "10000", "Adds or keys of one request or command", "a request is one journal entry"),
+    setting("max_pipeline", Kind::count(1, 1_000_000), "1024", "Commands of a RESP connection that are run in one turn", "larger turns save little and hold up other connections"),
+    setting("max_output", Kind::size("16KiB", "1GiB"), "16MiB", "Answers that wait for a slow RESP client before it is read from again", "a client that does not read must not take the memory"),
+    setting("query_limit", Kind::count(1, 100_000_000), "200000", "Counters that one query may touch", "a query reads every one of them"),
+    setting("history_limit", Kind::count(100, 10_000_000), "100000", "Points that one history request may answer, over all its counters", "they are held in memory"),
+    setting("max_watchers", Kind::count(0, 100_000), "256", "Clients that watch values at the same time", "each reads its counters ten times a second"),
+    setting("max_blocking", Kind::count(1, 512), "16", "Threads that may wait for the store at the same time; further calls queue", "more than a disk serves well only wait there"),
+    setting("request_timeout", Kind::duration("100ms", "1h"), "30s", "How long a client may take to send a request, and the server to answer it", "slow clients must not hold connections for ever"),
+    setting("full_timeout", Kind::duration("0s", "1h"), "5s", "How long a write waits for a limit that the next round lifts before it is refused", "short stalls are not errors"),
+    setting("drain_timeout", Kind::duration("0s", "1h"), "10s", "How long running requests are given to end when the server stops", "orchestrators kill after 30 s"),
+    setting("allow_flush", Kind::Switch, "false", "Allows FLUSHALL, FLUSHDB, FUNCTION FLUSH and CONFIG SET", "only tests want them"),
+];

@@ -1,0 +1,149 @@
+//! The checked settings, typed.
+
+use std::path::PathBuf;
+
+use tally_counter::Acknowledgement;
+
+use super::definition::Definition;
+use super::layers::{self, Flags, Raw};
+use super::{ConfigError, kind};
+use crate::levels;
+use crate::limits::Limits;
+
+/// Everything that was configured.
+#[derive(Clone, Debug)]
+pub(crate) struct Settings {
+    pub(crate) data: PathBuf,
+    pub(crate) http: String,
+    pub(crate) resp: String,
+    pub(crate) store: String,
+    pub(crate) ack: Acknowledgement,
+    pub(crate) auth_token: Option<Secret>,
+    pub(crate) rules: Option<PathBuf>,
+    pub(crate) log_json: bool,
+    pub(crate) log_level: String,
+    pub(crate) journal_interval_ms: u64,
+    pub(crate) journal_segment_bytes: u64,
+    pub(crate) journal_limit_bytes: u64,
+    pub(crate) round_interval_ms: u64,
+    pub(crate) memory_bytes: u64,
+    pub(crate) store_cache_bytes: u64,
+    pub(crate) token_window_ms: u64,
+    pub(crate) token_limit: u64,
+    pub(crate) limits: Limits,
+    /// About variables that mean nothing.
+    pub(crate) warnings: Vec<String>,
+}
+
+/// A text that does not show itself.
+#[derive(Clone)]
+pub(crate) struct Secret(String);
+
+impl Secret {
+    /// The text.
+    pub(crate) fn expose(&self) -> &str {
+        &self.0
+    }
+}
+
+impl std::fmt::Debug for Secret {
+    fn fmt(&self, formatter: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        formatter.write_str("***")
+    }
+}
+
+impl Settings {
+    /// From flags, environment and file.
+    pub(crate) fn load(flags: &Flags) -> Result<Self, ConfigError> {
+        let (raw, warnings) = layers::gather(flags)?;
+        let raw = Checked(&raw);
+        Ok(Self {
+            data: PathBuf::from(raw.text("data")),
+            http: raw.text("http"),
+            resp: raw.text("resp"),
+            store: raw.text("store"),
+            ack: levels::parse(&raw.text("ack")).unwrap_or(Acknowledgement::Disk),
+            auth_token: auth_token(&raw)?,
+            rules: raw.path("rules"),
+            log_json: raw.text("log") == "json",
+            log_level: raw.text("log_level"),
+            journal_interval_ms: raw.ms("journal_interval"),
+            journal_segment_bytes: raw.bytes("journal_segment"),
+            journal_limit_bytes: raw.bytes("journal_limit"),
+            round_interval_ms: raw.ms("round_interval"),
+            memory_bytes: raw.bytes("memory"),
+            store_cache_bytes: raw.bytes("store_cache"),
+            token_window_ms: raw.ms("token_window"),
+            token_limit: raw.count("token_limit"),
+            limits: limits(&raw),
+            warnings,
+        })
+    }
+}
+
+fn limits(raw: &Checked<'_>) -> Limits {
+    Limits {
+        max_connections: size(raw.count("max_connections")),
+        max_blocking: size(raw.count("max_blocking")),
+        max_body_bytes: size(raw.bytes("max_body")),
+        max_bulk_bytes: size(raw.bytes("max_bulk")),
+        max_batch: size(raw.count("max_batch")),
+        max_pipeline: size(raw.count("max_pipeline")),
+        max_output_bytes: size(raw.bytes("max_output")),
+        query_limit: size(raw.count("query_limit")),
+        history_limit: size(raw.count("history_limit")),
+        max_watchers: size(raw.count("max_watchers")),
+        request_timeout_ms: raw.ms("request_timeout"),
+        full_timeout_ms: raw.ms("full_timeout"),
+        drain_timeout_ms: raw.ms("drain_timeout"),
+        allow_flush: raw.text("allow_flush") == "true",
+    }
+}
+
+/// Bounds are checked already, so this only saturates on machines whose memory is smaller.
+fn size(number: u64) -> usize {
+    usize::try_from(number).unwrap_or(usize::MAX)
+}
+
+fn auth_token(raw: &Checked<'_>) -> Result<Option<Secret>, ConfigError> {
+    let text = raw.text("auth_token");
+    let Some(path) = raw.path("auth_token_file") else {
+        return Ok((!text.is_empty()).then_some(Secret(text)));
+    };
+    if !text.is_empty() {
+        return Err(ConfigError("auth_token and auth_token_file are both set; leave one".to_owned()));
+    }
+    let shown = path.display();
+    let text = std::fs::read_to_string(&path)
+        .map_err(|error| ConfigError(format!("cannot read auth_token_file {shown}: {error}")))?;
+    match text.trim() {
+        "" => Err(ConfigError(format!("auth_token_file {shown} is empty"))),
+        text => Ok(Some(Secret(text.to_owned()))),
+    }
+}
+
+/// Texts that were found to be of their kinds.
+struct Checked<'r>(&'r Raw);
+
+impl Checked<'_> {
+    fn text(&self, name: &str) -> String {
+        let default = || Definition::of(name).map(|definition| definition.default.to_owned());
+        self.0.get(name).map(|(text, _)| text.clone()).or_else(default).unwrap_or_default()
+    }
+
+    fn path(&self, name: &str) -> Option<PathBuf> {
+        Some(self.text(name)).filter(|text| !text.is_empty()).map(PathBuf::from)
+    }
+
+    fn bytes(&self, name: &str) -> u64 {
+        kind::size_bytes(&self.text(name)).unwrap_or(0)
+    }
+
+    fn ms(&self, name: &str) -> u64 {
+        kind::duration_ms(&self.text(name)).unwrap_or(0)
+    }
+
+    fn count(&self, name: &str) -> u64 {
+        kind::count(&self.text(name)).unwrap_or(0)
+    }
+}

@@ -1,0 +1,10 @@
+//! Tally's binary: configuration, front ends (HTTP, RESP), web UI and command line. The only crate that knows wires.
+
+mod access;
+mod config;
+mod levels;
+mod limits;
+mod metrics;
+mod refusal;
+mod service;
+mod world;

@@ -1,0 +1,109 @@
+//! The RESP front end (2 and 3): what redis-cli, redis-benchmark and the clients of every language speak.
+//!
+//! The life of a command: [`connection`] reads bytes, [`parser`] finds commands in them, [`executor`] looks each up in the
+//! [`registry`], lets its family in [`command`] take it apart into a [`batch`], takes one turn of the engine for the batch, and sends
+//! the replies when the turn is acknowledged. No allocation, task or lock a command. What it must not do: know how counting works.
+
+mod batch;
+mod command;
+mod connection;
+mod executor;
+mod fault;
+mod inline;
+mod number;
+mod parser;
+mod registry;
+mod reply;
+mod session;
+mod shared;
+mod transaction;
+mod when;
+
+use std::io;
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
+use std::time::Duration;
+
+use tokio::net::{TcpListener, TcpStream};
+use tokio::task::JoinSet;
+
+use crate::refusal::ErrorKind;
+use crate::service::Service;
+use connection::Connection;
+use parser::Bounds;
+use session::Session;
+use shared::Shared;
+
+/// The most arguments of a command, as in Redis.
+const MAX_ARGUMENTS: usize = 1_024 * 1_024;
+/// The longest command, in bytes: its adds are one journal entry.
+const MAX_REQUEST_BYTES: usize = 8 * 1_024 * 1_024;
+/// About how many bytes of commands become one turn.
+const MAX_BATCH_BYTES: usize = 1_024 * 1_024;
+/// How long the next connection is waited for where one could not be accepted, since files ran out.
+const ACCEPT_AGAIN: Duration = Duration::from_millis(50);
+
+/// Accepts connections until the service drains; returns when all have ended, or after the setting `drain_timeout`.
+pub(crate) async fn serve(listener: TcpListener, service: Arc<Service>) {
+    let limits = service.limits();
+    let bounds = Bounds {
+        max_bulk_bytes: limits.max_bulk_bytes,
+        max_arguments: MAX_ARGUMENTS,
+        max_request_bytes: MAX_REQUEST_BYTES.max(limits.max_bulk_bytes.saturating_mul(2)),
+        max_batch: limits.max_pipeline.max(1),
+        max_batch_bytes: MAX_BATCH_BYTES,
+    };
+    let drain_timeout = Duration::from_millis(limits.drain_timeout_ms);
+    let mut draining = service.draining();
+    let shared = Arc::new(Shared::new(service));
+    let mut connections = JoinSet::new();
+    loop {
+        tokio::select! {
+            accepted = listener.accept() => match accepted {
+                Ok((stream, peer)) => accept(stream, peer, &shared, bounds, &mut connections),
+                Err(error) => {
+                    tracing::warn!(%error, "a connection could not be accepted");
+                    tokio::time::sleep(ACCEPT_AGAIN).await;
+                }
+            },
+            Some(_) = connections.join_next() => {}
+            _ = draining.wait_for(|draining| *draining) => break,
+        }
+    }
+    drop(listener);
+    let all = async { while connections.join_next().await.is_some() {} };
+    if tokio::time::timeout(drain_timeout, all).await.is_err() {
+        tracing::warn!(connections = connections.len(), "connections were cut off: they did not end in time (setting drain_timeout)");
+    }
+}
+
+fn accept(stream: TcpStream, peer: SocketAddr, shared: &Arc<Shared>, bounds: Bounds, connections: &mut JoinSet<()>) {
+    let Ok(permit) = Arc::clone(shared.service.connections()).try_acquire_owned() else {
+        shared.rejected.fetch_add(1, Ordering::Relaxed);
+        shared.metrics().refused(ErrorKind::Unavailable);
+        // As much as the socket takes at once: it is to be gone.
+        if let Err(error) = stream.try_write(b"-ERR max number of clients reached\r\n") {
+            tracing::debug!(%error, %peer, "a refused client was not told");
+        }
+        return;
+    };
+    let shared = Arc::clone(shared);
+    connections.spawn(async move {
+        shared.accepted.fetch_add(1, Ordering::Relaxed);
+        shared.connected.fetch_add(1, Ordering::Relaxed);
+        let open = shared.metrics().connected();
+        if let Err(error) = converse(stream, peer, &shared, bounds).await {
+            tracing::debug!(%error, %peer, "a connection broke");
+        }
+        drop(open);
+        shared.connected.fetch_sub(1, Ordering::Relaxed);
+        drop(permit);
+    });
+}
+
+async fn converse(stream: TcpStream, peer: SocketAddr, shared: &Arc<Shared>, bounds: Bounds) -> io::Result<()> {
+    stream.set_nodelay(true)?;
+    let session = Session::new(Arc::clone(shared), peer, stream.local_addr()?);
+    Connection::new(stream, session, bounds).serve().await
+}

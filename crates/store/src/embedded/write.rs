@@ -1,0 +1,144 @@
+//! Writing: blind for growing rows, after a comparison for all others.
+
+use fjall::OwnedWriteBatch;
+
+use super::{Embedded, failure, row};
+use crate::{Address, Batch, Row, StoreError, Swap, Swapped};
+
+/// One commit takes at most this many rows.
+const COMMIT_ROWS: usize = 10_000;
+
+impl Embedded {
+    pub(super) fn put_growing(&self, rows: &Batch) -> Result<(), StoreError> {
+        self.check_room(rows)?;
+        let mut commit = Commit::new(self);
+        for row in rows.rows() {
+            commit.insert(row)?;
+        }
+        commit.finish()
+    }
+
+    pub(super) fn put_any(&self, rows: &Batch) -> Result<(), StoreError> {
+        self.check_room(rows)?;
+        let mut ranked: Vec<Row<'_>> = rows.rows().collect();
+        ranked.sort_unstable_by_key(|row| (row.address, row.position, row.value));
+        let _comparing = self.comparing.lock();
+        let mut commit = Commit::new(self);
+        for same in ranked.chunk_by(|one, next| one.address == next.address) {
+            let Some(row) = same.last() else { continue };
+            let stands = self.stands(row.address)?;
+            let wins = match &stands {
+                Some(bytes) => row::read_value(bytes)? < (row.position, row.value),
+                None => true,
+            };
+            if wins {
+                commit.insert(*row)?;
+            }
+        }
+        commit.finish()
+    }
+
+    pub(super) fn remove_rows(&self, rows: &Batch) -> Result<(), StoreError> {
+        let _comparing = self.comparing.lock();
+        let mut commit = Commit::new(self);
+        for row in rows.rows() {
+            if let Some(bytes) = self.stands(row.address)?
+                && row::read_value(&bytes)?.0 <= row.position
+            {
+                commit.remove(row.address)?;
+            }
+        }
+        commit.finish()
+    }
+
+    pub(super) fn swap_rows(&self, swap: Swap<'_>) -> Result<Swapped, StoreError> {
+        let _comparing = self.comparing.lock();
+        let mut held = true;
+        let mut found = Vec::with_capacity(swap.conditions.len());
+        for condition in swap.conditions {
+            let stands = self.stands(condition.address)?;
+            let value = stands
+                .as_deref()
+                .map(row::read_value)
+                .transpose()?
+                .map(|(_, value)| value.to_vec());
+            held &= value.as_deref() == condition.value;
+            found.push(value);
+        }
+        if !held {
+            return Ok(Swapped::Refused(found));
+        }
+        // One commit whatever its size: all rows or none.
+        let mut commit = Commit::new(self);
+        for row in swap.rows.rows() {
+            commit.append(row);
+        }
+        commit.finish()?;
+        Ok(Swapped::Applied)
+    }
+
+    fn stands(&self, address: Address<'_>) -> Result<Option<fjall::UserValue>, StoreError> {
+        let mut key = Vec::new();
+        row::write_key(address, &mut key);
+        self.count_reads(1);
+        self.tables.of(address.table).get(&key).map_err(failure::read)
+    }
+}
+
+/// Rows on their way into fjall's log, committed whenever enough have come together.
+struct Commit<'a> {
+    store: &'a Embedded,
+    batch: OwnedWriteBatch,
+    key: Vec<u8>,
+    value: Vec<u8>,
+}
+
+impl<'a> Commit<'a> {
+    fn new(store: &'a Embedded) -> Self {
+        Self {
+            store,
+            batch: Self::batch(store),
+            key: Vec::new(),
+            value: Vec::new(),
+        }
+    }
+
+    /// Without durability: that is asked for explicitly.
+    fn batch(store: &Embedded) -> OwnedWriteBatch {
+        store.database.batch().durability(None)
+    }
+
+    fn append(&mut self, row: Row<'_>) {
+        row::write_key(row.address, &mut self.key);
+        row::write_value(row, &mut self.value);
+        self.batch.insert(
+            self.store.tables.of(row.address.table),
+            self.key.as_slice(),
+            self.value.as_slice(),
+        );
+    }
+
+    fn insert(&mut self, row: Row<'_>) -> Result<(), StoreError> {
+        self.append(row);
+        self.commit_if_large()
+    }
+
+    fn remove(&mut self, address: Address<'_>) -> Result<(), StoreError> {
+        row::write_key(address, &mut self.key);
+        self.batch
+            .remove(self.store.tables.of(address.table), self.key.as_slice());
+        self.commit_if_large()
+    }
+
+    fn commit_if_large(&mut self) -> Result<(), StoreError> {
+        if self.batch.len() < COMMIT_ROWS {
+            return Ok(());
+        }
+        let full = std::mem::replace(&mut self.batch, Self::batch(self.store));
+        full.commit().map_err(failure::write)
+    }
+
+    fn finish(self) -> Result<(), StoreError> {
+        self.batch.commit().map_err(failure::write)
+    }
+}

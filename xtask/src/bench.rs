@@ -1,0 +1,87 @@
+//! `cargo xtask bench`: Tally beside Redis in one run on one machine, as markdown tables with ratios.
+//!
+//! Servers take turns, each figure is the median of several rounds, and a round ends when the server has come to rest,
+//! so that no one's late work is measured as the other's.
+
+mod figures;
+mod history;
+mod incr;
+mod ingest;
+mod latency;
+mod million;
+mod process;
+mod random;
+mod report;
+
+use anyhow::{Context, Result, bail, ensure};
+
+use crate::place::Place;
+use crate::{artifacts, child, machine};
+use report::Report;
+
+/// What every row needs to know.
+#[derive(Debug)]
+pub(crate) struct Bench {
+    place: Place,
+    binary: std::path::PathBuf,
+    rounds: u32,
+    quick: bool,
+}
+
+/// The rows by name, each with the section it makes.
+type Row = (&'static str, fn(&Bench) -> Result<String>);
+const ROWS: [Row; 6] = [
+    ("incr", incr::section),
+    ("latency", latency::section),
+    ("ingest", ingest::section),
+    ("memory", million::memory),
+    ("start", million::start),
+    ("history", history::section),
+];
+
+pub(crate) fn bench(arguments: &[String]) -> Result<()> {
+    child::end_all_on_interrupt()?;
+    let (mut quick, mut write, mut names) = (false, false, Vec::new());
+    for argument in arguments {
+        match argument.as_str() {
+            "--quick" => quick = true,
+            "--write" => write = true,
+            name => names.push(name),
+        }
+    }
+    let rows = chosen(&names)?;
+    let lacking = machine::obtain(&machine::RIVAL);
+    ensure!(lacking.is_empty(), "lacking: {}", lacking.join(" "));
+    let place = Place::find()?;
+    let binary = artifacts::server(&place, "release")?;
+    let bench = Bench {
+        place,
+        binary,
+        rounds: if quick { 3 } else { 5 },
+        quick,
+    };
+    let mut report = Report::begin(&bench)?;
+    for (name, section) in rows {
+        println!("\n=== {name}");
+        let text = section(&bench).with_context(|| format!("the row {name}"))?;
+        println!("\n{text}");
+        report.add(name, text);
+    }
+    println!("\n{report}");
+    if write {
+        report.write(&bench.place.path("docs/benchmarks.md"))
+    } else {
+        Ok(())
+    }
+}
+
+fn chosen(names: &[&str]) -> Result<Vec<Row>> {
+    if let Some(unknown) = names.iter().find(|name| ROWS.iter().all(|(known, _)| known != *name)) {
+        let known: Vec<&str> = ROWS.iter().map(|(name, _)| *name).collect();
+        bail!("there is no row {unknown}; there are {}", known.join(" "));
+    }
+    Ok(ROWS
+        .into_iter()
+        .filter(|(name, _)| names.is_empty() || names.contains(name))
+        .collect())
+}

@@ -1,0 +1,64 @@
+//! What the kernel says of a running process, and of a folder.
+
+use std::os::unix::fs::MetadataExt;
+use std::path::Path;
+use std::time::Duration;
+
+use anyhow::{Context, Result};
+
+use crate::wait;
+
+/// The processor time that all its threads have used, in seconds.
+pub(crate) fn cpu_seconds(id: u32) -> Result<f64> {
+    let stat = std::fs::read_to_string(format!("/proc/{id}/stat"))?;
+    // The name, in parentheses, may hold anything; what follows the last one is the third field.
+    let (_, fields) = stat.rsplit_once(')').context("a stat without a name")?;
+    let field = |number: usize| {
+        fields
+            .split_whitespace()
+            .nth(number - 3)
+            .and_then(|field| field.parse::<u64>().ok())
+    };
+    let ticks = field(14)
+        .zip(field(15))
+        .map(|(user, system)| user + system)
+        .context("a stat without times")?;
+    Ok(ticks as f64 / rustix::param::clock_ticks_per_second() as f64)
+}
+
+/// The memory it holds, in bytes.
+pub(crate) fn resident_bytes(id: u32) -> Result<f64> {
+    let status = std::fs::read_to_string(format!("/proc/{id}/status"))?;
+    let line = status
+        .lines()
+        .find_map(|line| line.strip_prefix("VmRSS:"))
+        .context("a status without VmRSS")?;
+    let kilobytes: u32 = line.trim().trim_end_matches(" kB").parse()?;
+    Ok(f64::from(kilobytes) * 1024.0)
+}
+
+/// Waits until it has used less than a twentieth of a core for half a second.
+pub(crate) fn rest(id: u32) -> Result<()> {
+    const LIMIT: Duration = Duration::from_mins(2);
+    const LOOK: Duration = Duration::from_millis(500);
+    wait::until("the server to come to rest", LIMIT, || {
+        let before = cpu_seconds(id)?;
+        std::thread::sleep(LOOK);
+        Ok((cpu_seconds(id)? - before < LOOK.as_secs_f64() / 20.0).then_some(()))
+    })
+}
+
+/// What a folder takes on the disk, in bytes, as `du` counts.
+pub(crate) fn disk_bytes(folder: &Path) -> Result<f64> {
+    const BLOCK: f64 = 512.0;
+    let mut bytes = 0.0;
+    for entry in std::fs::read_dir(folder)? {
+        let entry = entry?;
+        let metadata = entry.metadata()?;
+        bytes += metadata.blocks() as f64 * BLOCK;
+        if metadata.is_dir() {
+            bytes += disk_bytes(&entry.path())?;
+        }
+    }
+    Ok(bytes)
+}

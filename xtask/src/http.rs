@@ -1,0 +1,116 @@
+//! The least HTTP/1.1 that talks to our own server: one request a connection.
+
+use std::io::{Read, Write};
+use std::net::TcpStream;
+use std::time::Duration;
+
+use anyhow::{Context, Result, bail};
+
+/// A server that does not answer for this long has failed.
+const PATIENCE: Duration = Duration::from_mins(1);
+
+/// The status and the body of an answer.
+#[derive(Debug)]
+pub(crate) struct Answer {
+    pub(crate) status: u16,
+    pub(crate) body: String,
+}
+
+impl Answer {
+    /// The body as JSON; any status but 200 is an error that shows the body.
+    pub(crate) fn json(&self) -> Result<serde_json::Value> {
+        if self.status != 200 {
+            bail!("status {}: {}", self.status, self.body);
+        }
+        serde_json::from_str(&self.body).with_context(|| format!("no JSON: {}", self.body))
+    }
+}
+
+/// GET of a path (already percent-encoded) from `address` (host:port).
+pub(crate) fn get(address: &str, path: &str) -> Result<Answer> {
+    exchange(
+        address,
+        &format!("GET {path} HTTP/1.1\r\nhost: {address}\r\nconnection: close\r\n\r\n"),
+    )
+}
+
+fn exchange(address: &str, request: &str) -> Result<Answer> {
+    let mut stream = TcpStream::connect(address)?;
+    stream.set_read_timeout(Some(PATIENCE))?;
+    stream.write_all(request.as_bytes())?;
+    let mut answer = Vec::new();
+    stream.read_to_end(&mut answer)?;
+    parse(&answer)
+}
+
+fn parse(answer: &[u8]) -> Result<Answer> {
+    let split = answer
+        .windows(4)
+        .position(|bytes| bytes == b"\r\n\r\n")
+        .context("the answer has no end of headers")?;
+    let (head, rest) = answer.split_at(split);
+    let head = String::from_utf8_lossy(head).to_ascii_lowercase();
+    let status = head
+        .split(' ')
+        .nth(1)
+        .and_then(|word| word.parse().ok())
+        .context("the answer has no status")?;
+    let body = rest.get(4..).unwrap_or_default();
+    let body = if head.contains("transfer-encoding: chunked") {
+        unchunked(body)?
+    } else {
+        body.to_vec()
+    };
+    Ok(Answer {
+        status,
+        body: String::from_utf8(body)?,
+    })
+}
+
+fn unchunked(mut body: &[u8]) -> Result<Vec<u8>> {
+    let mut whole = Vec::new();
+    loop {
+        let end = body
+            .windows(2)
+            .position(|bytes| bytes == b"\r\n")
+            .context("a chunk without its length")?;
+        let (length, rest) = body.split_at(end);
+        let length = usize::from_str_radix(std::str::from_utf8(length)?.trim(), 16)?;
+        if length == 0 {
+            return Ok(whole);
+        }
+        whole.extend_from_slice(rest.get(2..length + 2).context("a chunk is cut off")?);
+        body = rest.get(length + 4..).context("a chunk is cut off")?;
+    }
+}
+
+/// Percent-encodes what stands in a query.
+pub(crate) fn encoded(text: &str) -> String {
+    let plain = |byte: u8| byte.is_ascii_alphanumeric() || b"-._~".contains(&byte);
+    text.bytes()
+        .map(|byte| {
+            if plain(byte) {
+                char::from(byte).to_string()
+            } else {
+                format!("%{byte:02X}")
+            }
+        })
+        .collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn chunks_are_joined() {
+        let answer = b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n3\r\nabc\r\n2\r\nde\r\n0\r\n\r\n";
+        let answer = parse(answer).unwrap();
+        assert_eq!((answer.status, answer.body.as_str()), (200, "abcde"));
+    }
+
+    #[test]
+    fn keys_are_encoded() {
+        assert_eq!(encoded("page:/a b"), "page%3A%2Fa%20b");
+    }
+}

@@ -34,6 +34,16 @@ pub(crate) fn get(address: &str, path: &str) -> Result<Answer> {
     )
 }
 
+/// POST of JSON.
+pub(crate) fn post(address: &str, path: &str, body: &str) -> Result<Answer> {
+    let length = body.len();
+    let head = format!("POST {path} HTTP/1.1\r\nhost: {address}\r\nconnection: close\r\n");
+    exchange(
+        address,
+        &format!("{head}content-type: application/json\r\ncontent-length: {length}\r\n\r\n{body}"),
+    )
+}
+
 fn exchange(address: &str, request: &str) -> Result<Answer> {
     let mut stream = TcpStream::connect(address)?;
     stream.set_read_timeout(Some(PATIENCE))?;

@@ -18,6 +18,7 @@ mod check;
 mod child;
 mod clients;
 mod command;
+mod crash;
 mod http;
 mod machine;
 mod place;

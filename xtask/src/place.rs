@@ -2,11 +2,28 @@
 
 use std::path::{Path, PathBuf};
 use std::process::Command;
+use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use anyhow::{Context, Result};
 use tempfile::TempDir;
 
 use crate::command;
+
+/// The fresh folders of this run, for an end that drops nothing.
+static FRESH: Mutex<Vec<PathBuf>> = Mutex::new(Vec::new());
+
+fn fresh() -> MutexGuard<'static, Vec<PathBuf>> {
+    FRESH.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+/// Removes the fresh folders of this run that are still there.
+pub(crate) fn remove_fresh() {
+    for folder in fresh().iter().filter(|folder| folder.exists()) {
+        if let Err(error) = std::fs::remove_dir_all(folder) {
+            eprintln!("xtask: cannot remove {}: {error}", folder.display());
+        }
+    }
+}
 
 /// The checkout and its build folder.
 #[derive(Clone, Debug)]

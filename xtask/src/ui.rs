@@ -34,8 +34,7 @@ pub(crate) fn test(place: &Place, binary: &Path) -> Result<()> {
     tests
         .env("TALLY_URL", small.url())
         .env("TALLY_URL_LARGE", large.url())
-        .env("CHROMIUM", chromium);
-    tests.env("TALLY_RESP", &small.resp);
+        .env("TALLY_CHROMIUM", chromium);
     command::run(&mut tests)?;
     large.stop()?;
     small.stop()

@@ -11,7 +11,7 @@ use crate::core::Core;
 use crate::figures::EngineFigures;
 use crate::journal::{self, JournalError};
 use crate::load;
-use crate::plan::{Need, Plan};
+use crate::plan::{Need, Plan, ReadToken};
 use crate::registry::Registry;
 use crate::round::Own;
 use crate::turn::Turn;
@@ -105,7 +105,7 @@ impl Engine {
         let mut core = self.core.lock();
         self.admit(&mut core, plan)?;
         self.install(&mut core, plan);
-        if self.resolve(&mut core, plan) {
+        if resolve(&mut core, plan) {
             plan.stamp = Some(core.stamp);
             return Err(Blocked::Load);
         }
@@ -195,46 +195,6 @@ impl Engine {
         }
     }
 
-    /// Finds the plan's counters. `true`: some must be read first.
-    fn resolve(&self, core: &mut Core, plan: &mut Plan) -> bool {
-        let mut cold = false;
-        let Plan {
-            bytes, keys, tokens, ..
-        } = plan;
-        for key in keys {
-            let name = Plan::name(bytes, key);
-            key.id = core.table.find(key.hash.unwrap_or(0), name);
-            let found = key.id.and_then(|id| core.table.get(id));
-            let loaded = found.is_some_and(|counter| counter.loaded);
-            let expires =
-                found.is_some_and(|counter| counter.head.as_ref().is_some_and(|head| head.expires_ms.is_some()));
-            key.cold = key.loaded.is_none()
-                && match key.need {
-                    Need::Blind => {
-                        !loaded
-                            && core
-                                .namespaces
-                                .get(core.namespaces.of(name))
-                                .is_some_and(|namespace| namespace.expires)
-                    }
-                    // An end that is met is a reset, too.
-                    Need::Value => !loaded || (expires && core.foreign > 0),
-                    Need::Reset => !loaded || core.foreign > 0,
-                };
-            cold |= key.cold;
-            core.counts.lookups = core.counts.lookups.saturating_add(1);
-            core.counts.hits = core.counts.hits.saturating_add(u64::from(!key.cold));
-        }
-        let known = |key: &[u8]| {
-            core.open.tokens.contains_key(key)
-                || core
-                    .closing
-                    .as_ref()
-                    .is_some_and(|closing| closing.open.tokens.contains_key(key))
-        };
-        cold | tokens.iter().any(|token| token.loaded.is_none() && !known(&token.key))
-    }
-
     /// Reads what the plan needs and the memory lacks. Blocks.
     pub fn load(&self, plan: &mut Plan) -> Result<(), Error> {
         let store = self.world.store.as_ref();
@@ -252,12 +212,14 @@ impl Engine {
             key.loaded = Some(snapshot);
             key.cold = false;
         }
-        let unknown: Vec<&mut crate::plan::PlannedToken> =
-            tokens.iter_mut().filter(|token| token.loaded.is_none()).collect();
+        let unknown: Vec<&mut crate::plan::PlannedToken> = tokens
+            .iter_mut()
+            .filter(|token| matches!(token.loaded, ReadToken::Unread))
+            .collect();
         let token_keys: Vec<&[u8]> = unknown.iter().map(|token| token.key.as_ref()).collect();
         let found = load::tokens(store, &token_keys)?;
         for (token, found) in unknown.into_iter().zip(found) {
-            token.loaded = Some(found);
+            token.loaded = found.map_or(ReadToken::Absent, ReadToken::Found);
         }
         Ok(())
     }
@@ -382,6 +344,47 @@ impl Engine {
             self.wanted.changed.notify_all();
         }
     }
+}
+
+/// Finds the plan's counters. `true`: some must be read first.
+fn resolve(core: &mut Core, plan: &mut Plan) -> bool {
+    let mut cold = false;
+    let Plan {
+        bytes, keys, tokens, ..
+    } = plan;
+    for key in keys {
+        let name = Plan::name(bytes, key);
+        key.id = core.table.find(key.hash.unwrap_or(0), name);
+        let found = key.id.and_then(|id| core.table.get(id));
+        let loaded = found.is_some_and(|counter| counter.loaded);
+        let expires = found.is_some_and(|counter| counter.head.as_ref().is_some_and(|head| head.expires_ms.is_some()));
+        key.cold = key.loaded.is_none()
+            && match key.need {
+                Need::Blind => {
+                    !loaded
+                        && core
+                            .namespaces
+                            .get(core.namespaces.of(name))
+                            .is_some_and(|namespace| namespace.expires)
+                }
+                // An end that is met is a reset, too.
+                Need::Value => !loaded || (expires && core.foreign > 0),
+                Need::Reset => !loaded || core.foreign > 0,
+            };
+        cold |= key.cold;
+        core.counts.lookups = core.counts.lookups.saturating_add(1);
+        core.counts.hits = core.counts.hits.saturating_add(u64::from(!key.cold));
+    }
+    let known = |key: &[u8]| {
+        core.open.tokens.contains_key(key)
+            || core
+                .closing
+                .as_ref()
+                .is_some_and(|closing| closing.open.tokens.contains_key(key))
+    };
+    cold | tokens
+        .iter()
+        .any(|token| matches!(token.loaded, ReadToken::Unread) && !known(&token.key))
 }
 
 /// The hash of a request's payload that stands with its token: XXH3, 64 bits.

@@ -142,7 +142,7 @@ impl Engine {
         life: u64,
         from: Option<Minute>,
         to: Minute,
-    ) -> Result<(Vec<(WriterNumber, Chunk, Window)>, Vec<(WriterNumber, Left)>), Error> {
+    ) -> Result<StoredWindows, Error> {
         let slot = key.slot().number();
         let mut counter = Vec::new();
         counter_prefix(key, &mut counter);
@@ -179,7 +179,7 @@ impl Engine {
                     rows.push((writer, chunk, Window::decode(row.value, step)?));
                 }
                 CounterRow::Left { writer, .. } if self.registry.is_summed(writer) => {
-                    lefts.push((writer, Left::decode(row.value)?))
+                    lefts.push((writer, Left::decode(row.value)?));
                 }
                 _ => {}
             }
@@ -188,6 +188,9 @@ impl Engine {
         Ok((rows, lefts))
     }
 }
+
+/// The window rows of a step, and what left it, by writer.
+type StoredWindows = (Vec<(WriterNumber, Chunk, Window)>, Vec<(WriterNumber, Left)>);
 
 /// How often a read is tried again because a round ended meanwhile.
 const ATTEMPTS: usize = 20;

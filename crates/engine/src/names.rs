@@ -1,6 +1,6 @@
 //! Which counters there are: names from the store and those that a round has yet to bring there, with their values.
 
-use std::collections::BTreeMap;
+use std::collections::BTreeSet;
 
 use tally_counter::{Key, Slot, slot_hash};
 use tally_store::NameCursor;
@@ -56,7 +56,7 @@ impl Engine {
         if fresh.is_empty() {
             return Ok(names);
         }
-        names.extend(fresh.into_keys());
+        names.extend(fresh);
         names.sort_unstable();
         names.dedup();
         names.truncate(limit);
@@ -64,7 +64,7 @@ impl Engine {
     }
 
     /// Counters that a round has yet to bring to the store, as far as `wanted`.
-    fn fresh(&self, wanted: impl Fn(&str) -> bool) -> BTreeMap<String, ()> {
+    fn fresh(&self, wanted: impl Fn(&str) -> bool) -> BTreeSet<String> {
         let core = self.core.lock();
         let closing = core.closing.clone();
         let dirty = closing
@@ -74,7 +74,7 @@ impl Engine {
         let keys = dirty
             .filter_map(|(id, _)| core.table.get(id))
             .map(crate::table::Counter::key);
-        keys.filter(|key| wanted(key)).map(|key| (key.to_owned(), ())).collect()
+        keys.filter(|key| wanted(key)).map(str::to_owned).collect()
     }
 
     /// The values of some counters, `None` for one that does not exist. Blocks.
@@ -125,19 +125,19 @@ impl Engine {
             hash: slot_hash(key.as_bytes()),
         };
         let fresh = self.fresh(|key| place(key) >= from);
-        let mut names: BTreeMap<String, ()> = BTreeMap::new();
+        let mut names: BTreeSet<String> = BTreeSet::new();
         let next = self.world.store.names_by_slot(from, count.max(1), &mut |_, row| {
             if let Ok(name) = std::str::from_utf8(row.address.key) {
-                names.insert(name.to_owned(), ());
+                names.insert(name.to_owned());
             }
             Ok(())
         })?;
         names.extend(
             fresh
                 .into_iter()
-                .filter(|(key, ())| next.is_none_or(|next| place(key) < next)),
+                .filter(|key| next.is_none_or(|next| place(key) < next)),
         );
-        let names: Vec<String> = names.into_keys().collect();
+        let names: Vec<String> = names.into_iter().collect();
         let values = self.values(&names)?;
         let there = names
             .into_iter()
@@ -179,15 +179,15 @@ fn name_cursor(cursor: ScanCursor) -> NameCursor {
     }
 }
 
+/// A counter's closing fold with its cut, and its open one.
+pub(crate) type Unflushed = (
+    Option<(tally_counter::Position, tally_counter::Delta)>,
+    Option<tally_counter::Delta>,
+);
+
 impl Core {
     /// What the rounds under way hold of a counter: its closing and its open fold.
-    pub(crate) fn unflushed(
-        &self,
-        key: &str,
-    ) -> (
-        Option<(tally_counter::Position, tally_counter::Delta)>,
-        Option<tally_counter::Delta>,
-    ) {
+    pub(crate) fn unflushed(&self, key: &str) -> Unflushed {
         let Some(counter) = self.table.find(self.hash(key), key).and_then(|id| self.table.get(id)) else {
             return (None, None);
         };

@@ -40,11 +40,22 @@ pub(crate) struct PlannedKey {
     pub(crate) cold: bool,
 }
 
+/// What is known of a token in the store.
+#[derive(Debug)]
+pub(crate) enum ReadToken {
+    /// Nothing: it was not read.
+    Unread,
+    /// That it is not there.
+    Absent,
+    /// This.
+    Found(Token),
+}
+
 #[derive(Debug)]
 pub(crate) struct PlannedToken {
     pub(crate) key: Box<[u8]>,
-    /// What was read of it: `Some(None)`, that it is not in the store.
-    pub(crate) loaded: Option<Option<Token>>,
+    /// What was read of it.
+    pub(crate) loaded: ReadToken,
 }
 
 /// The keys and tokens of one turn.
@@ -114,7 +125,7 @@ impl Plan {
         crate::token::put_key(&mut key, scope, token);
         self.tokens.push(PlannedToken {
             key: key.into(),
-            loaded: None,
+            loaded: ReadToken::Unread,
         });
         TokenIndex(self.tokens.len().saturating_sub(1))
     }
@@ -143,7 +154,7 @@ impl Plan {
             key.loaded = None;
         }
         for token in &mut self.tokens {
-            token.loaded = None;
+            token.loaded = ReadToken::Unread;
         }
         self.stamp = None;
     }

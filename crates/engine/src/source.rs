@@ -29,15 +29,14 @@ impl Fold {
     /// An add of an event: its key, amount, and time in Unix milliseconds.
     pub fn add(&mut self, key: Key<'_>, amount: i64, time_ms: u64) {
         let minute = Minute::of_ms(time_ms);
-        let delta = match self.deltas.get_mut(key.as_str()) {
-            Some(delta) => delta,
-            None => {
-                self.bytes = self
-                    .bytes
-                    .saturating_add(key.as_str().len())
-                    .saturating_add(size_of::<Delta>() + 48);
-                self.deltas.entry(key.as_str().into()).or_default()
-            }
+        let delta = if let Some(delta) = self.deltas.get_mut(key.as_str()) {
+            delta
+        } else {
+            self.bytes = self
+                .bytes
+                .saturating_add(key.as_str().len())
+                .saturating_add(size_of::<Delta>() + 48);
+            self.deltas.entry(key.as_str().into()).or_default()
         };
         delta.add(amount.into(), minute);
         self.note_adds(key.prefix().unwrap_or(""), Outcome::Counted, 1);
@@ -98,6 +97,12 @@ impl SourceWriter {
     /// Where the round is cut that a crash left open: the log is folded from [`SourceWriter::applied`] to exactly here first.
     pub fn repeat_to(&self) -> Option<Position> {
         self.row.pending
+    }
+
+    /// What the caller kept with the cut of the open round; `None` where there is none.
+    pub fn repeat_resume(&self) -> Option<Vec<u8>> {
+        self.row.pending?;
+        decode_resume(&self.row.pending_resume).ok().map(|(_, caller)| caller)
     }
 
     /// What the caller kept with the applied position; empty at first.

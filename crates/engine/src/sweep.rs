@@ -6,6 +6,9 @@ use std::collections::BTreeMap;
 use tally_counter::{CounterRow, Head, Key, Slot, counter_prefix};
 use tally_store::{Batch, Range, Row, Store, StoreError, Table};
 
+/// How many tokens each scope holds.
+pub(crate) type Counted = BTreeMap<Box<[u8]>, u64>;
+
 /// What waits to be swept, and how far the walks have come.
 #[derive(Debug, Default)]
 pub(crate) struct Sweep {
@@ -13,7 +16,7 @@ pub(crate) struct Sweep {
     ended: Vec<Box<str>>,
     tokens: Vec<u8>,
     /// Tokens by scope, counted by the walk that is under way.
-    counted: BTreeMap<Box<[u8]>, u64>,
+    counted: Counted,
 }
 
 /// Rows of one slice of a walk.
@@ -45,7 +48,7 @@ impl Sweep {
         store: &dyn Store,
         now_ms: u64,
         window_ms: u64,
-    ) -> Result<Option<BTreeMap<Box<[u8]>, u64>>, StoreError> {
+    ) -> Result<Option<Counted>, StoreError> {
         let mut old = Batch::new();
         let counted = &mut self.counted;
         let next = store.walk(Table::Tokens, &self.tokens, SLICE, &mut |_, row| {

@@ -29,6 +29,7 @@ impl Clock for SystemClock {
         u64::try_from(since.as_millis()).unwrap_or(u64::MAX)
     }
 
+    #[expect(clippy::disallowed_methods, reason = "the one place that provides time")]
     fn monotonic_us(&self) -> u64 {
         u64::try_from(self.start.elapsed().as_micros()).unwrap_or(u64::MAX)
     }
@@ -42,12 +43,11 @@ impl Random for SystemRandom {
     fn next(&self) -> u128 {
         let mut bytes = [0; 16];
         let read = fs::File::open("/dev/urandom").and_then(|mut file| file.read_exact(&mut bytes));
-        if read.is_err() {
-            // Every hasher of the standard library is seeded by the system.
-            use std::hash::{BuildHasher, RandomState};
-            let halves = [RandomState::new().hash_one(1), RandomState::new().hash_one(2)];
-            return u128::from(halves[0]) << 64 | u128::from(halves[1]);
-        }
+        // Without randomness two starts could take each other for themselves: there is no going on.
+        assert!(
+            read.is_ok(),
+            "the system gives no randomness: /dev/urandom cannot be read"
+        );
         u128::from_le_bytes(bytes)
     }
 }

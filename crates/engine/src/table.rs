@@ -205,14 +205,13 @@ impl Table {
     /// The counter's amounts in the open round; begins them where there are none.
     pub(crate) fn delta<'d>(&mut self, id: CounterId, round: Round, deltas: &'d mut Deltas) -> Option<&'d mut Delta> {
         let counter = self.get_mut(id)?;
-        let index = match counter.delta_index(round) {
-            Some(index) => index,
-            None => {
-                let index = deltas.entries.len();
-                deltas.entries.push((id, Delta::default()));
-                counter.open_delta(round, index);
-                index
-            }
+        let index = if let Some(index) = counter.delta_index(round) {
+            index
+        } else {
+            let index = deltas.entries.len();
+            deltas.entries.push((id, Delta::default()));
+            counter.open_delta(round, index);
+            index
         };
         deltas.entries.get_mut(index).map(|(_, delta)| delta)
     }

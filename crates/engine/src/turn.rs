@@ -7,7 +7,7 @@ use tally_counter::{Ends, Generation, Head, MAX_TIME_MS, Outcome, Position};
 use crate::core::{Core, Token};
 use crate::entry::{self, Op};
 use crate::load::Snapshot;
-use crate::plan::Plan;
+use crate::plan::{Plan, ReadToken};
 use crate::registry::Registry;
 use crate::table::CounterId;
 use crate::{AddError, KeyIndex, Settings, TokenIndex};
@@ -196,13 +196,12 @@ impl Turn<'_> {
             .closing
             .as_ref()
             .and_then(|closing| closing.open.tokens.get(&planned.key));
-        let known = self
-            .core
-            .open
-            .tokens
-            .get(&planned.key)
-            .or(closing)
-            .or(planned.loaded.as_ref().and_then(Option::as_ref));
+        let stored = if let ReadToken::Found(token) = &planned.loaded {
+            Some(token)
+        } else {
+            None
+        };
+        let known = self.core.open.tokens.get(&planned.key).or(closing).or(stored);
         let window_ms = self.settings.token_window_ms;
         match known.filter(|known| known.time_ms.saturating_add(window_ms) > self.now_ms) {
             Some(known) if known.payload == payload => TokenState::Duplicate(known.answer.to_vec()),

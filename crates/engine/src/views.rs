@@ -4,11 +4,12 @@
 use std::collections::BTreeMap;
 use std::sync::atomic::Ordering;
 
-use tally_counter::{Figures, Generation, Keep, Key, Minute, Outcome, Policy, Step, WriterRow};
+use tally_counter::{Ends, Figures, Generation, Keep, Key, Minute, Outcome, Policy, Step, WriterNumber, WriterRow};
 
 use crate::engine::Engine;
 use crate::entry::{self, Op};
 use crate::ledger::{self, Subject};
+use crate::names::Unflushed;
 use crate::namespaces::DEFAULT;
 use crate::plan::{Need, Plan};
 use crate::view::{CellView, Explained, LedgerView, NamespaceView, Status, SubjectFigures, WriterView};
@@ -51,13 +52,7 @@ impl Engine {
             .filter_map(|cell| self.registry.row(cell.writer))
             .map(|row| writer_view(&row))
             .collect();
-        let (closing, open) = unflushed;
-        let deltas: Vec<_> = closing.map(|(_, delta)| delta).into_iter().chain(open).collect();
-        let unflushed = (!deltas.is_empty()).then(|| {
-            deltas.iter().fold((0_i128, 0_i128), |(total, counted), delta| {
-                (total.saturating_add(delta.total), counted.saturating_add(delta.counted))
-            })
-        });
+        let unflushed = not_stored(&stored, self.registry.own(), unflushed);
         let mut history = Vec::new();
         for step in Step::ALL {
             let read = self.read_step(key, step, None, Minute(u32::MAX))?;
@@ -258,6 +253,27 @@ impl Engine {
             takes_adds: core.room && core.stopped.is_none(),
         }
     }
+}
+
+/// What the rounds under way add to the stored cells: to the total, and to what the life has counted.
+fn not_stored(stored: &load::Snapshot, own: WriterNumber, (closing, open): Unflushed) -> Option<(i128, i128)> {
+    let ends = open.as_ref().map(|delta| delta.ends).unwrap_or_default();
+    let is_stored = |cut| {
+        stored
+            .cells
+            .iter()
+            .any(|(writer, _, cell)| *writer == own && cell.position == cut)
+    };
+    let closing = closing.filter(|(cut, _)| !is_stored(*cut)).map(|(_, delta)| {
+        let total = if ends == Ends::Nothing { delta.total } else { 0 };
+        let counted = if ends == Ends::Life { 0 } else { delta.counted };
+        (total, counted)
+    });
+    let open = open.map(|delta| (delta.total, delta.counted));
+    closing
+        .into_iter()
+        .chain(open)
+        .reduce(|sum, more| (sum.0.saturating_add(more.0), sum.1.saturating_add(more.1)))
 }
 
 /// The most namespaces there may be.

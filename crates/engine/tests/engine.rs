@@ -1,5 +1,5 @@
 //! The engine on the reference store and a real directory: adds, resets, rounds, restarts, sources.
-#![expect(clippy::unwrap_used, clippy::indexing_slicing, clippy::panic, reason = "tests")]
+#![expect(clippy::unwrap_used, clippy::indexing_slicing, reason = "tests")]
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -108,7 +108,7 @@ fn get(engine: &Engine, key: &str) -> Option<i128> {
 
 fn set(engine: &Engine, key: &str, value: i64) {
     turn(engine, &[(key, Need::Reset)], |turn, keys| {
-        turn.set(keys[0], value, Expiry::Never)
+        turn.set(keys[0], value, Expiry::Never);
     });
 }
 

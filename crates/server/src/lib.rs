@@ -2,9 +2,11 @@
 
 mod access;
 mod config;
+mod http;
 mod levels;
 mod limits;
 mod metrics;
 mod refusal;
+mod resp;
 mod service;
 mod world;

@@ -132,7 +132,7 @@ export class Plot {
   }
 
   private colour(line: number): string {
-    return this.ink(`--series-${this.look.inks[0] ?? 0}`);
+    return this.ink(`--series-${this.look.inks[line] ?? 0}`);
   }
 
   /** A colour of the theme as the canvas wants it: resolved, for the theme that is shown. */

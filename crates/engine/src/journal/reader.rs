@@ -8,6 +8,9 @@ use tally_counter::Position;
 use super::{JournalError, block, segment};
 use crate::world::{Disk, File};
 
+/// Called for each entry with its position.
+pub(crate) type Visit<'v> = dyn FnMut(Position, &[u8]) -> Result<(), JournalError> + 'v;
+
 /// What was found.
 #[derive(Debug, Default)]
 pub(crate) struct Replay {
@@ -26,7 +29,7 @@ pub(crate) fn replay(
     disk: &Arc<dyn Disk>,
     writer: u32,
     after: Position,
-    entry: &mut dyn FnMut(Position, &[u8]) -> Result<(), JournalError>,
+    entry: &mut Visit<'_>,
 ) -> Result<Replay, JournalError> {
     let names = disk
         .names()
@@ -94,7 +97,7 @@ fn read_blocks(
     bytes: &[u8],
     end: &mut Position,
     after: Position,
-    entry: &mut dyn FnMut(Position, &[u8]) -> Result<(), JournalError>,
+    entry: &mut Visit<'_>,
 ) -> Result<Option<usize>, JournalError> {
     let mut offset = usize::try_from(segment::HEADER_BYTES).unwrap_or(64);
     while let Some((header, content)) = block_at(number, bytes, offset) {

@@ -15,7 +15,7 @@ use crate::world::{Disk, File};
 /// The writing end of the journal.
 pub(crate) struct Writer {
     disk: Arc<dyn Disk>,
-    writer: u32,
+    owner: u32,
     segment_bytes: u64,
     current: Option<Open>,
     spare: Option<Open>,
@@ -46,7 +46,7 @@ impl Writer {
     ) -> Self {
         Self {
             disk,
-            writer,
+            owner: writer,
             segment_bytes,
             current: None,
             spare: None,
@@ -144,7 +144,7 @@ impl Writer {
         let header = segment::encode(segment::Header {
             segment: next.segment,
             first,
-            writer: self.writer,
+            writer: self.owner,
         });
         next.file
             .write_at(&header, 0)

@@ -211,7 +211,7 @@ impl Executor {
         let shared = &self.session.shared;
         match carry_out(shared, &mut self.run, self.session.protocol, &mut self.output).await {
             Ok(()) => {}
-            Err(refusal) if refusal.maybe_applied || !self.run.work.writes() => {
+            Err(refusal) if refusal.maybe_applied || self.run.work.len() == 1 => {
                 let fault = Fault::from(&refusal);
                 self.run.work.refuse(&fault, &mut Reply::new(&mut self.output, self.session.protocol));
             }
@@ -221,7 +221,7 @@ impl Executor {
     }
 
     /// Nothing of the run was applied: what would have changed something gets the refusal, and the rest is run for itself, since
-    /// reads go on while adds are refused.
+    /// reads go on while adds are refused. Where the run as a whole was too large, each of its commands is run for itself.
     async fn reads_go_on(&mut self, refusal: &Refusal, parser: &Parser, input: &[u8], first: usize, after: usize) {
         let refused = Fault::from(refusal);
         for number in first..after {
@@ -231,7 +231,7 @@ impl Executor {
                 self.run.set_level(level);
                 self.take(args);
             }
-            let fault = if self.run.work.writes() {
+            let fault = if refusal.kind != ErrorKind::TooLarge && self.run.work.writes() {
                 Some(refused.clone())
             } else {
                 let shared = &self.session.shared;
@@ -342,6 +342,9 @@ async fn carry_out(
     if batch.is_ready() {
         batch.work.answer(&mut Reply::new(output, protocol));
         return Ok(());
+    }
+    if !batch.work.writes() {
+        batch.plan.only_reads();
     }
     let begun_us = crate::world::monotonic_us();
     let (level, work) = (batch.level(), &batch.work);

@@ -3,7 +3,7 @@
 //! TALLY.ADD answers the new value, as INCRBY does, and null where the add was too late for its namespace (it is in the ledger then,
 //! and not in the total). TALLY.MADD answers how many adds it made and knows no value: it waits for no read.
 
-use tally_counter::Acknowledgement;
+use tally_counter::{Acknowledgement, Key, Reader, put_signed};
 use tally_engine::{KeyIndex, Need, TokenState, Turn, payload_hash};
 
 use super::Word;
@@ -15,7 +15,7 @@ use crate::resp::parser::Args;
 use crate::resp::reply::Reply;
 
 /// The longest token, in bytes.
-const MAX_TOKEN_BYTES: usize = 256;
+const MAX_TOKEN_BYTES: usize = 1_024;
 
 /// Adds.
 #[derive(Clone, Copy, Debug)]
@@ -39,11 +39,9 @@ pub(in crate::resp) enum Op {
 pub(in crate::resp) fn add(batch: &mut Batch, args: Args<'_>) -> Result<batch::Op, Fault> {
     let options = Options::of(args)?;
     let amount = number::parse(args.at(2)).ok_or(NOT_AN_INTEGER)?;
-    let key = batch.key(args.at(1), Need::Value)?;
-    let token = options.token.map(|token| {
-        let payload = payload(args.at(1), amount, options.time_ms);
-        batch.token(token, payload)
-    });
+    let name = Key::new(args.at(1))?;
+    let key = batch.key(name.as_bytes(), Need::Value)?;
+    let token = options.token.map(|token| batch.token(token, payload(name, amount, options.time_ms)));
     Ok(batch::Op::Tally(Op::Add { key, amount, time_ms: options.time_ms, token }))
 }
 
@@ -95,7 +93,7 @@ impl<'a> Options<'a> {
 fn token(sent: &[u8]) -> Result<&[u8], Fault> {
     match sent.len() {
         1..=MAX_TOKEN_BYTES => Ok(sent),
-        _ => Err(Fault::Text("ERR a token has 1 to 256 bytes")),
+        _ => Err(Fault::Text("ERR a token has 1 to 1,024 bytes")),
     }
 }
 
@@ -109,8 +107,33 @@ fn acknowledgement(sent: &[u8]) -> Result<Acknowledgement, Fault> {
     }
 }
 
-fn payload(key: &[u8], amount: i64, time_ms: Option<u64>) -> u64 {
-    payload_hash(&[&amount.to_le_bytes()[..], &time_ms.unwrap_or(u64::MAX).to_le_bytes(), key].concat())
+/// The same whichever face an add with a token comes by, so that a retry may take another one: as in `http::add`.
+fn payload(key: Key<'_>, amount: i64, time_ms: Option<u64>) -> u64 {
+    let time = time_ms.map_or(String::new(), |ms| ms.to_string());
+    payload_hash(format!("add {amount} {time} {}", key.as_str()).as_bytes())
+}
+
+const HAS_VALUE: u8 = 1;
+const IS_LATE: u8 = 2;
+
+/// The answer that a token remembers, as in `http::add`: which of the two it has, then the value.
+fn encode(value: Option<i64>) -> Vec<u8> {
+    match value {
+        Some(value) => {
+            let mut answer = vec![HAS_VALUE];
+            put_signed(&mut answer, value.into());
+            answer
+        }
+        None => vec![IS_LATE],
+    }
+}
+
+/// The value that was answered first; `None` where it was late, or came by a request that asked for none.
+fn decode(answer: &[u8]) -> Option<i64> {
+    let mut reader = Reader::new("the answer of a token", answer);
+    let flags = reader.byte().ok()?;
+    let value = reader.signed().ok().filter(|_| flags & HAS_VALUE != 0)?;
+    i64::try_from(value).ok().filter(|_| flags & IS_LATE == 0)
 }
 
 impl Op {
@@ -144,7 +167,6 @@ impl Op {
     }
 }
 
-/// The first answer is remembered as its digits, a late add's as nothing.
 fn with_token(
     key: KeyIndex,
     amount: i64,
@@ -157,16 +179,29 @@ fn with_token(
     match turn.token(token, payload) {
         TokenState::New => {
             let value = turn.add(key, amount, time_ms)?;
-            let mut digits = itoa::Buffer::new();
-            let answer = value.map_or("", |value| digits.format(value));
-            turn.remember(token, payload, answer.as_bytes());
+            turn.remember(token, payload, &encode(value));
             Ok(value)
         }
         TokenState::Duplicate(answer) => {
             turn.duplicate_adds(key, 1);
-            Ok(number::parse(&answer))
+            Ok(decode(&answer))
         }
         TokenState::OtherPayload => Err(Fault::Text("ERR the token was used before, with another key, amount or time")),
         TokenState::Full => Err(Fault::Text("TRYAGAIN as many tokens are remembered as may be (setting token_limit)")),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn answers_are_remembered() {
+        for value in [0, -1, i64::MAX, i64::MIN] {
+            assert_eq!(decode(&encode(Some(value))), Some(value));
+        }
+        assert_eq!(decode(&encode(None)), None);
+        assert_eq!(decode(b""), None);
+        assert_eq!(decode(&[0]), None, "an add by HTTP that asked for no value");
     }
 }

@@ -1,0 +1,152 @@
+//! The HTTP front end: REST, events, metrics and the web UI.
+//!
+//! The life of a request: [`router`] finds its call, checks the credential and reads the body; the call takes parameters and body
+//! apart, asks the service, and answers. Every refusal becomes `application/problem+json` in [`problem`].
+
+mod add;
+mod answer;
+mod calendar;
+mod events;
+mod explain;
+mod figures;
+mod history;
+mod ingest;
+mod ledger;
+mod namespaces;
+mod number;
+mod openapi;
+mod policy;
+mod problem;
+mod query;
+mod read;
+mod request;
+mod router;
+mod rules;
+mod series;
+mod status;
+mod ui;
+mod watch;
+pub(crate) mod when;
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use hyper::service::service_fn;
+use hyper_util::rt::{TokioIo, TokioTimer};
+use tokio::net::{TcpListener, TcpStream};
+use tokio::sync::{OwnedSemaphorePermit, Semaphore};
+use tokio::task::JoinSet;
+
+use crate::metrics::Face;
+use crate::refusal::{ErrorKind, Refusal};
+use crate::service::Service;
+pub(crate) use openapi::document as openapi_document;
+pub(crate) use rules::RulesInForce;
+
+/// The longest request line and headers, in bytes. A query string holds up to 64 keys of 1,024 bytes, percent-encoded.
+const MAX_HEAD_BYTES: usize = 256 * 1_024;
+/// How long the next connection is waited for where one could not be accepted, since files ran out.
+const ACCEPT_AGAIN: Duration = Duration::from_millis(50);
+
+/// What all requests share.
+#[derive(Debug)]
+pub(crate) struct Http {
+    service: Arc<Service>,
+    rules: RulesInForce,
+    watchers: Arc<Semaphore>,
+    started_ms: u64,
+    started_us: u64,
+    store: String,
+}
+
+impl Http {
+    /// `store`: the setting, for people.
+    pub(crate) fn new(service: Arc<Service>, rules: RulesInForce, store: &str) -> Arc<Self> {
+        let watchers = Arc::new(Semaphore::new(service.limits().max_watchers));
+        let (started_ms, started_us) = (crate::world::now_ms(), crate::world::monotonic_us());
+        Arc::new(Self { service, rules, watchers, started_ms, started_us, store: store.to_owned() })
+    }
+}
+
+/// Accepts connections until the service drains; returns when all have ended, or after the setting `drain_timeout`.
+pub(crate) async fn serve(listener: TcpListener, http: Arc<Http>) {
+    let mut draining = http.service.draining();
+    let mut connections = JoinSet::new();
+    loop {
+        tokio::select! {
+            accepted = listener.accept() => match accepted {
+                Ok((stream, _)) => accept(stream, &http, &mut connections),
+                Err(error) => {
+                    tracing::warn!(%error, "a connection could not be accepted");
+                    tokio::time::sleep(ACCEPT_AGAIN).await;
+                }
+            },
+            Some(_) = connections.join_next() => {}
+            _ = draining.wait_for(|draining| *draining) => break,
+        }
+    }
+    drop(listener);
+    let all = async { while connections.join_next().await.is_some() {} };
+    let patience = Duration::from_millis(http.service.limits().drain_timeout_ms);
+    if tokio::time::timeout(patience, all).await.is_err() {
+        tracing::warn!(connections = connections.len(), "connections were cut off: they did not end in time (setting drain_timeout)");
+    }
+}
+
+fn accept(stream: TcpStream, http: &Arc<Http>, connections: &mut JoinSet<()>) {
+    let Ok(permit) = Arc::clone(http.service.connections()).try_acquire_owned() else {
+        http.service.metrics().face(Face::Http).refused(ErrorKind::Unavailable);
+        // As much as the socket takes at once: it is to be gone.
+        if let Err(error) = stream.try_write(too_many().as_bytes()) {
+            tracing::debug!(%error, "a refused client was not told");
+        }
+        return;
+    };
+    connections.spawn(converse(stream, Arc::clone(http), permit));
+}
+
+fn too_many() -> String {
+    let refusal = Refusal::unavailable("too many connections (setting max_connections)");
+    let detail = refusal.detail;
+    let body = format!(
+        r#"{{"type":"about:blank","title":"Service Unavailable","status":503,"kind":"unavailable","detail":"{detail}","maybe_applied":false}}"#
+    );
+    format!(
+        "HTTP/1.1 503 Service Unavailable\r\ncontent-type: application/problem+json\r\nretry-after: 1\r\n\
+         connection: close\r\ncontent-length: {}\r\n\r\n{body}",
+        body.len()
+    )
+}
+
+async fn converse(stream: TcpStream, http: Arc<Http>, permit: OwnedSemaphorePermit) {
+    let service = Arc::clone(&http.service);
+    let open = service.metrics().face(Face::Http).connected();
+    if let Err(error) = stream.set_nodelay(true) {
+        tracing::debug!(%error, "a connection broke");
+        return;
+    }
+    let mut draining = service.draining();
+    let drained = async move { drop(draining.wait_for(|draining| *draining).await) };
+    let answer = service_fn(move |request| {
+        let http = Arc::clone(&http);
+        async move { Ok::<_, std::convert::Infallible>(router::answer(&http, request).await) }
+    });
+    let connection = hyper::server::conn::http1::Builder::new()
+        .timer(TokioTimer::new())
+        .header_read_timeout(Duration::from_millis(service.limits().request_timeout_ms))
+        .max_buf_size(MAX_HEAD_BYTES)
+        .pipeline_flush(true)
+        .serve_connection(TokioIo::new(stream), answer);
+    tokio::pin!(connection);
+    let ended = tokio::select! {
+        ended = connection.as_mut() => ended,
+        () = drained => {
+            connection.as_mut().graceful_shutdown();
+            connection.await
+        }
+    };
+    if let Err(error) = ended {
+        tracing::debug!(%error, "a connection broke");
+    }
+    drop((open, permit));
+}

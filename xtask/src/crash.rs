@@ -200,7 +200,9 @@ fn multi(addresses: &Addresses, known: &mut Known, count: &AtomicU64) -> Result<
     let [a, b] = PAIR;
     let mut client = Client::connect(&addresses.resp)?;
     loop {
-        PAIR.iter().for_each(|key| known.sent(key, 1));
+        for key in PAIR {
+            known.sent(key, 1);
+        }
         let commands: [&[&str]; 4] = [&["MULTI"], &["INCR", a], &["INCR", b], &["EXEC"]];
         for command in commands {
             let Some(answer) = client.answer(command) else {
@@ -208,7 +210,9 @@ fn multi(addresses: &Addresses, known: &mut Known, count: &AtomicU64) -> Result<
             };
             answer?;
         }
-        PAIR.iter().for_each(|key| known.answered(key, 1, count));
+        for key in PAIR {
+            known.answered(key, 1, count);
+        }
     }
 }
 

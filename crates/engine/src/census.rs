@@ -1,7 +1,7 @@
 //! How many counters there are. Derived, never stored: a start walks the names once, in slices, while rounds go on, and from
 //! then on each round's new and ended names move the figure. Exact, because names are only written where this is told of it.
 
-use std::collections::HashSet;
+use std::collections::BTreeSet;
 
 use tally_store::{Addresses, Batch, Store, StoreError, Table};
 
@@ -45,7 +45,7 @@ impl Census {
 
     /// A round is about to put (rows of names among others) and to remove names: to be called before it does.
     pub(crate) fn note(&mut self, store: &dyn Store, put: &Batch, gone: &Batch) -> Result<(), StoreError> {
-        let names = |rows: &'_ Batch| -> HashSet<Vec<u8>> {
+        let names = |rows: &'_ Batch| -> BTreeSet<Vec<u8>> {
             let names = rows
                 .rows()
                 .filter(|row| row.address.table == Table::Names)
@@ -61,12 +61,12 @@ impl Census {
             let slot = tally_counter::Slot::of(name).number();
             addresses.push_with(Table::Names, slot, |out| out.extend_from_slice(name));
         }
-        let mut present = HashSet::new();
+        let mut present = BTreeSet::new();
         store.get(&addresses, &mut |_, row| {
             present.insert(row.address.key.to_vec());
             Ok(())
         })?;
-        let count = |names: &HashSet<Vec<u8>>, there: bool| {
+        let count = |names: &BTreeSet<Vec<u8>>, there: bool| {
             u64::try_from(names.iter().filter(|name| present.contains(*name) == there).count()).unwrap_or(0)
         };
         self.count = self

@@ -1,7 +1,7 @@
 //! What stands under the engine's lock: hot table, open round, the journal's tail, tokens, namespaces. Every effect of an entry
 //! is applied here, by a turn and by a replay alike, so that both give the same fold.
 
-use std::collections::HashMap;
+use std::collections::{BTreeMap, HashMap};
 use std::hash::BuildHasher;
 use std::sync::Arc;
 
@@ -28,11 +28,11 @@ pub(crate) struct Token {
 #[derive(Debug, Default)]
 pub(crate) struct Open {
     pub(crate) deltas: Deltas,
-    pub(crate) tokens: HashMap<Box<[u8]>, Token>,
-    pub(crate) sources: HashMap<String, Figures>,
-    pub(crate) documents: HashMap<String, String>,
+    pub(crate) tokens: BTreeMap<Box<[u8]>, Token>,
+    pub(crate) sources: BTreeMap<String, Figures>,
+    pub(crate) documents: BTreeMap<String, String>,
     /// Policies that changed, encoded, by namespace.
-    pub(crate) policies: HashMap<String, Vec<u8>>,
+    pub(crate) policies: BTreeMap<String, Vec<u8>>,
 }
 
 /// A round that was cut and is on its way to the store.
@@ -42,11 +42,11 @@ pub(crate) struct Closing {
     pub(crate) round: Round,
     pub(crate) open: Open,
     /// The namespaces' figures, by name.
-    pub(crate) namespaces: HashMap<String, Figures>,
+    pub(crate) namespaces: BTreeMap<String, Figures>,
     /// The policies and boundaries as of the cut.
     pub(crate) policies: crate::round::Policies,
     /// What the writer's row keeps of the namespaces as of the cut.
-    pub(crate) kept: std::collections::BTreeMap<String, crate::namespaces::Kept>,
+    pub(crate) kept: BTreeMap<String, crate::namespaces::Kept>,
 }
 
 /// Everything under the lock.

@@ -17,6 +17,13 @@ pub(crate) struct Registry {
     rows: RwLock<BTreeMap<WriterNumber, WriterRow>>,
 }
 
+/// What became of a change.
+enum Changed {
+    Applied,
+    /// The row is another one by now.
+    Moved(Option<Vec<u8>>),
+}
+
 /// The row that holds the next free number.
 const NEXT: &[u8] = b"n";
 /// How often an unknown outcome is tried to settle before the caller is told that the store is not available.
@@ -95,10 +102,19 @@ impl Registry {
             .cloned()
     }
 
-    /// Claims a writer for this start (rule 3): from here on every change by another start is noticed.
+    /// Claims a writer for this start (rule 3): from here on every change by another start is noticed. Takes the row as it finds it:
+    /// what an earlier start wrote may arrive until then.
     pub(crate) fn claim(&self, row: &WriterRow, start: StartId) -> Result<WriterRow, Error> {
-        let claimed = WriterRow { start, ..row.clone() };
-        self.change(row, claimed)
+        let mut row = row.clone();
+        for _ in 0..SETTLE_ATTEMPTS {
+            let claimed = WriterRow { start, ..row.clone() };
+            match self.try_change(&row, &claimed)? {
+                Changed::Applied => return Ok(self.remember(claimed)),
+                Changed::Moved(Some(found)) => row = WriterRow::decode(&found).map_err(StoreError::from)?,
+                Changed::Moved(None) => return Err(Error::Corrupt(format!("the row of {} is gone", row.writer.id))),
+            }
+        }
+        Err(unsettled(&row.writer.id))
     }
 
     /// Registers a writer that is not there: a new log, or the next epoch of one.
@@ -154,11 +170,10 @@ impl Registry {
                 Swapped::Refused(found) => match found.get(1) {
                     // The outcome of an earlier try was unknown, and it was applied.
                     Some(Some(found)) if *found == value => return Ok(self.remember(row)),
-                    Some(Some(_)) => {
-                        return Err(Error::Conflict(format!(
-                            "another process registered the writer {}",
-                            writer.id
-                        )));
+                    // An earlier start registered it, and its write arrived late: it is claimed like any other.
+                    Some(Some(found)) => {
+                        let found = WriterRow::decode(found).map_err(StoreError::from)?;
+                        return self.claim(&found, start);
                     }
                     _ => {}
                 },
@@ -172,6 +187,16 @@ impl Registry {
 
     /// Changes a row from what it was to what it is to be. A row that moved otherwise means a successor or a twin.
     pub(crate) fn change(&self, from: &WriterRow, to: WriterRow) -> Result<WriterRow, Error> {
+        match self.try_change(from, &to)? {
+            Changed::Applied => Ok(self.remember(to)),
+            Changed::Moved(_) => Err(Error::Failed(format!(
+                "another process has taken over the writer {} (epoch {}): this one stops; what it had not yet put into the store is in its journal",
+                from.writer.id, from.writer.epoch
+            ))),
+        }
+    }
+
+    fn try_change(&self, from: &WriterRow, to: &WriterRow) -> Result<Changed, Error> {
         let key = row_key(&from.writer);
         let (old, new) = (from.encoded(), to.encoded());
         let mut rows = Batch::new();
@@ -189,23 +214,19 @@ impl Registry {
                 conditions: &conditions,
                 rows: &rows,
             })? {
-                Swapped::Applied => return Ok(self.remember(to)),
-                Swapped::Refused(found) if found.first().and_then(Option::as_ref) == Some(&new) => {
-                    return Ok(self.remember(to));
-                }
-                Swapped::Refused(_) => {
-                    return Err(Error::Failed(format!(
-                        "another process has taken over the writer {} (epoch {}): this one stops; what it had not yet put into the store is in its journal",
-                        from.writer.id, from.writer.epoch
-                    )));
+                Swapped::Applied => return Ok(Changed::Applied),
+                Swapped::Refused(found) => {
+                    let found = found.into_iter().next().flatten();
+                    return Ok(if found.as_ref() == Some(&new) {
+                        Changed::Applied
+                    } else {
+                        Changed::Moved(found)
+                    });
                 }
                 Swapped::Unknown => {}
             }
         }
-        Err(Error::Unavailable(format!(
-            "the store did not settle a change of the writer {}",
-            from.writer.id
-        )))
+        Err(unsettled(&from.writer.id))
     }
 
     fn remember(&self, row: WriterRow) -> WriterRow {
@@ -223,6 +244,10 @@ impl Registry {
         })?;
         Ok(next)
     }
+}
+
+fn unsettled(id: &str) -> Error {
+    Error::Unavailable(format!("the store did not settle a change of the writer {id}"))
 }
 
 fn encode_number(number: u32) -> Vec<u8> {

@@ -1,7 +1,7 @@
 //! A round of this node's own writer: cut at a position, `pending` before the first row, rows, durable, `applied` (rule 5). Also its
 //! repeat after a start (rule 6): the same cut, where what already stands at it is left alone.
 
-use std::collections::HashMap;
+use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use tally_counter::{Figures, Key, Policy, Position, Reader, WriterRow};
@@ -18,7 +18,7 @@ use crate::{Error, namespaces, token};
 /// What the node's row keeps.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub(crate) struct Resume {
-    pub(crate) kept: std::collections::BTreeMap<String, Kept>,
+    pub(crate) kept: BTreeMap<String, Kept>,
 }
 
 impl Resume {
@@ -75,7 +75,7 @@ impl Core {
 /// What the own writer is between rounds.
 pub(crate) struct Own {
     pub(crate) row: WriterRow,
-    pub(crate) ledger: std::collections::BTreeMap<Subject, (u64, Figures)>,
+    pub(crate) ledger: BTreeMap<Subject, (u64, Figures)>,
     /// The next version of a policy or document.
     pub(crate) version: u64,
     pub(crate) flusher: Flusher,
@@ -86,20 +86,21 @@ impl Engine {
     /// Runs a round over everything that was written until now, and waits for it. Nothing to do: nothing done.
     pub fn round(&self) -> Result<(), Error> {
         let mut own = self.own.lock();
-        if let Some(closing) = self.begin_round() {
-            self.finish_round(&mut own, &closing, Order::Growing)?;
+        if let Some((closing, order)) = self.begin_round() {
+            self.finish_round(&mut own, &closing, order)?;
         }
         Ok(())
     }
 
-    /// Cuts a round; takes up the one that failed before where there is one.
-    fn begin_round(&self) -> Option<Arc<Closing>> {
+    /// Cuts a round; takes up the one that failed before where there is one. A source may have put newer heads and names since that
+    /// failed, so its rows no longer only grow.
+    fn begin_round(&self) -> Option<(Arc<Closing>, Order)> {
         let mut core = self.core.lock();
         if let Some(closing) = &core.closing {
-            return Some(Arc::clone(closing));
+            return Some((Arc::clone(closing), Order::Any));
         }
         let at = core.tail.position();
-        core.cut(at)
+        core.cut(at).map(|closing| (closing, Order::Growing))
     }
 
     /// Everything after the cut. May be called again for the same round after an error.
@@ -278,8 +279,8 @@ impl Policies {
 pub(crate) fn put_figures(
     store: &dyn Store,
     cut: Cut,
-    added: &HashMap<Subject, Figures>,
-    stored: &mut std::collections::BTreeMap<Subject, (u64, Figures)>,
+    added: &BTreeMap<Subject, Figures>,
+    stored: &mut BTreeMap<Subject, (u64, Figures)>,
     order: Order,
 ) -> Result<(), Error> {
     let mut rows = Batch::new();
@@ -309,7 +310,7 @@ fn put_ledger(
     store: &dyn Store,
     cut: Cut,
     closing: &Closing,
-    stored: &mut std::collections::BTreeMap<Subject, (u64, Figures)>,
+    stored: &mut BTreeMap<Subject, (u64, Figures)>,
     order: Order,
 ) -> Result<(), Error> {
     let namespaces = closing
@@ -335,6 +336,6 @@ pub(crate) fn flush_error(error: crate::flush::FlushError) -> Error {
 pub(crate) fn own_ledger(
     store: &dyn Store,
     row: &WriterRow,
-) -> Result<std::collections::BTreeMap<Subject, (u64, Figures)>, Error> {
+) -> Result<BTreeMap<Subject, (u64, Figures)>, Error> {
     Ok(ledger::of_writer(store, row.number)?)
 }

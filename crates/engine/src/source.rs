@@ -333,9 +333,9 @@ impl Engine {
         .collect()
     }
 
-    fn subjects(&self, writer: &SourceWriter, fold: &Fold) -> HashMap<Subject, Figures> {
+    fn subjects(&self, writer: &SourceWriter, fold: &Fold) -> BTreeMap<Subject, Figures> {
         let core = self.core.lock();
-        let mut subjects: HashMap<Subject, Figures> = HashMap::new();
+        let mut subjects: BTreeMap<Subject, Figures> = BTreeMap::new();
         for (prefix, figures) in &fold.adds {
             let name = core
                 .namespaces

@@ -1,12 +1,18 @@
 //! Tally's binary: configuration, front ends (HTTP, RESP), web UI and command line. The only crate that knows wires.
 
 mod access;
+mod binding;
+mod cli;
 mod config;
 mod http;
 mod levels;
 mod limits;
+mod log;
 mod metrics;
 mod refusal;
 mod resp;
+mod serve;
 mod service;
 mod world;
+
+pub use cli::main;

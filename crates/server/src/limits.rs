@@ -21,6 +21,8 @@ pub(crate) struct Limits {
     pub(crate) query_limit: usize,
     /// Points that one history request may answer.
     pub(crate) history_limit: usize,
+    /// Files that may be counted at once.
+    pub(crate) max_sources: usize,
     /// Clients that watch values.
     pub(crate) max_watchers: usize,
     /// Headers and body of a request, and its work.

@@ -1,3 +1,5 @@
 //! The binary `tally`.
 
-fn main() {}
+fn main() -> std::process::ExitCode {
+    tally_server::main()
+}

@@ -63,6 +63,11 @@ impl Service {
         &self.engine
     }
 
+    /// The engine, for those that outlive a call.
+    pub(crate) fn shared_engine(&self) -> Arc<Engine> {
+        Arc::clone(&self.engine)
+    }
+
     /// Who may call.
     pub(crate) fn access(&self) -> &Access {
         &self.access

@@ -1,1 +1,19 @@
-//! Not yet.
+//! Tally's simulation: the real engine in a world that follows from a seed (clock, disk, randomness, store, clients), on one thread,
+//! beside a plain map of what must be. Guards the promises by breaking everything that may break. It knows no wires.
+
+mod check;
+mod keys;
+mod log;
+mod model;
+mod random;
+mod run;
+mod scenario;
+mod seed;
+mod steps;
+mod trace;
+mod violation;
+mod world;
+
+pub use scenario::{SCENARIOS, exhaust};
+pub use seed::{Outcome, STEPS, reduce, run};
+pub use violation::Violation;

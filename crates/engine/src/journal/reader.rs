@@ -16,8 +16,6 @@ pub(crate) type Visit<'v> = dyn FnMut(Position, &[u8]) -> Result<(), JournalErro
 pub(crate) struct Replay {
     /// The last entry's position, or where the log would have gone on; `None` if there is no journal at all.
     pub(crate) end: Option<Position>,
-    /// The position before the first entry that is still there.
-    pub(crate) start: Option<Position>,
     /// Segments that hold entries, with their last positions.
     pub(crate) segments: Vec<(u64, Position)>,
     /// The number for the next segment.
@@ -46,13 +44,16 @@ pub(crate) fn replay(
         let failed = |error: std::io::Error| JournalError::Failed(format!("cannot read {name}: {error}"));
         let file = disk.open(&name).map_err(failed)?;
         let bytes = read_whole(&file).map_err(failed)?;
-        let Some(header) = segment::decode(&name, bytes.get(..64).unwrap_or_default())? else {
+        let Some(header) = header_of(&name, number, &bytes)? else {
             disk.remove(&name).map_err(failed)?;
             continue;
         };
-        check_header(&name, header, number, writer, &found, damage.as_deref())?;
         let before = Position::new(header.first.number().saturating_sub(1)).unwrap_or_default();
-        found.start.get_or_insert(before);
+        if before <= after && found.end.is_some_and(|end| end < before) {
+            // Segments that the store no longer needed: a crash may bring any of them back.
+            found.end = None;
+        }
+        check_header(&name, header, number, writer, &found, damage.as_deref())?;
         let mut end = found.end.unwrap_or(before);
         let stop = read_blocks(&name, number, &bytes, &mut end, after, entry)?;
         damage = stop.map(|offset| format!("{name}, byte {offset}"));
@@ -62,6 +63,23 @@ pub(crate) fn replay(
         found.end = Some(end);
     }
     Ok(found)
+}
+
+/// The segment's header; `None` where the segment was never begun, or its first commit was torn before the header was whole.
+fn header_of(name: &str, number: u64, bytes: &[u8]) -> Result<Option<segment::Header>, JournalError> {
+    let size = usize::try_from(segment::HEADER_BYTES).unwrap_or(64);
+    let (header, rest) = bytes.split_at(size.min(bytes.len()));
+    match segment::decode(name, header) {
+        // Nothing follows the header: it was being written, and no entry ever was.
+        Err(JournalError::Corrupt(_)) if rest.iter().all(|byte| *byte == 0) => Ok(None),
+        Ok(None) => match later_block(number, bytes, 0) {
+            None => Ok(None),
+            Some(later) => Err(JournalError::Corrupt(format!(
+                "{name}, byte 0: the segment's header is gone, and a whole block follows at byte {later}"
+            ))),
+        },
+        decoded => decoded,
+    }
 }
 
 fn check_header(

@@ -106,12 +106,15 @@ impl Writer {
         written.map_err(|error| self.fail("write and sync", &error))
     }
 
-    /// Removes the segments whose entries are all at or before `applied`.
+    /// Removes the segments whose entries are all at or before `applied`. The newest segment that holds entries always stays: a
+    /// start tells by it that the journal was not lost.
     pub(crate) fn cut(&mut self, applied: Position) -> Result<(), JournalError> {
         self.check()?;
+        let newest = usize::from(self.current.is_none());
         let gone: Vec<u64> = self
             .full
             .iter()
+            .take(self.full.len().saturating_sub(newest))
             .filter(|(_, last)| *last <= applied)
             .map(|(number, _)| *number)
             .collect();

@@ -67,6 +67,7 @@ pub(crate) const ALL: &[Definition] = &[
     setting("max_output", Kind::size("16KiB", "1GiB"), "16MiB", "Answers that wait for a slow RESP client before it is read from again", "a client that does not read must not take the memory"),
     setting("query_limit", Kind::count(1, 100_000_000), "200000", "Counters that one query may touch", "a query reads every one of them"),
     setting("history_limit", Kind::count(100, 10_000_000), "100000", "Points that one history request may answer, over all its counters", "they are held in memory"),
+    setting("max_sources", Kind::count(1, 100_000), "1000", "Files that may be counted at the same time", "each holds what it has folded since its last round"),
     setting("max_watchers", Kind::count(0, 100_000), "256", "Clients that watch values at the same time", "each reads its counters ten times a second"),
     setting("max_blocking", Kind::count(1, 512), "16", "Threads that may wait for the store at the same time; further calls queue", "more than a disk serves well only wait there"),
     setting("request_timeout", Kind::duration("100ms", "1h"), "30s", "How long a client may take to send a request, and the server to answer it", "slow clients must not hold connections for ever"),

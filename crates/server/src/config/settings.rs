@@ -92,6 +92,7 @@ fn limits(raw: &Checked<'_>) -> Limits {
         max_output_bytes: size(raw.bytes("max_output")),
         query_limit: size(raw.count("query_limit")),
         history_limit: size(raw.count("history_limit")),
+        max_sources: size(raw.count("max_sources")),
         max_watchers: size(raw.count("max_watchers")),
         request_timeout_ms: raw.ms("request_timeout"),
         full_timeout_ms: raw.ms("full_timeout"),

@@ -19,10 +19,10 @@ pub(crate) fn shown(flags: &Flags) -> Result<String, ConfigError> {
             _ if value.is_empty() => "-",
             _ => value.as_str(),
         };
-        drop(writeln!(text, "{:<17} {value:<20} {origin}", definition.name));
+        writeln!(text, "{:<17} {value:<20} {origin}", definition.name).ok();
     }
     for warning in warnings {
-        drop(writeln!(text, "# {warning}"));
+        writeln!(text, "# {warning}").ok();
     }
     Ok(text)
 }
@@ -42,7 +42,7 @@ pub(crate) fn markdown() -> String {
         let default = if definition.default.is_empty() { "-".to_owned() } else { format!("`{}`", definition.default) };
         let (name, help, reason) = (definition.name, definition.help, definition.reason);
         let allowed = definition.kind.to_string();
-        drop(writeln!(text, "| `{name}` | {default} | {help} | {allowed} | {reason} |"));
+        writeln!(text, "| `{name}` | {default} | {help} | {allowed} | {reason} |").ok();
     }
     text
 }

@@ -63,8 +63,6 @@ pub(super) struct Ask {
 }
 
 impl Ask {
-    pub(super) const PARAMETERS: [&'static str; 4] = ["from", "to", "step", "tz"];
-
     pub(super) fn of(parameters: &Parameters) -> Result<Self, Refusal> {
         let time = |name| parameters.one(name)?.map(|text| when::parse(name, text)).transpose();
         let (from, to) = (time("from")?, time("to")?);

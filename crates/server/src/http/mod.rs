@@ -33,6 +33,7 @@ use std::time::Duration;
 
 use hyper::service::service_fn;
 use hyper_util::rt::{TokioIo, TokioTimer};
+use tally_ingest::{Files, FilesSettings, MAX_LINE_BYTES};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use tokio::task::JoinSet;
@@ -49,10 +50,10 @@ const MAX_HEAD_BYTES: usize = 256 * 1_024;
 const ACCEPT_AGAIN: Duration = Duration::from_millis(50);
 
 /// What all requests share.
-#[derive(Debug)]
 pub(crate) struct Http {
     service: Arc<Service>,
     rules: RulesInForce,
+    files: Arc<Files>,
     watchers: Arc<Semaphore>,
     started_ms: u64,
     started_us: u64,
@@ -63,14 +64,17 @@ impl Http {
     /// `store`: the setting, for people.
     pub(crate) fn new(service: Arc<Service>, rules: RulesInForce, store: &str) -> Arc<Self> {
         let watchers = Arc::new(Semaphore::new(service.limits().max_watchers));
+        let settings = FilesSettings { max_sources: service.limits().max_sources, max_line_bytes: MAX_LINE_BYTES };
+        let files = Arc::new(Files::new(service.shared_engine(), settings));
         let (started_ms, started_us) = (crate::world::now_ms(), crate::world::monotonic_us());
-        Arc::new(Self { service, rules, watchers, started_ms, started_us, store: store.to_owned() })
+        Arc::new(Self { service, rules, files, watchers, started_ms, started_us, store: store.to_owned() })
     }
 }
 
 /// Accepts connections until the service drains; returns when all have ended, or after the setting `drain_timeout`.
 pub(crate) async fn serve(listener: TcpListener, http: Arc<Http>) {
     let mut draining = http.service.draining();
+    let settling = tokio::spawn(ingest::settle(Arc::clone(&http)));
     let mut connections = JoinSet::new();
     loop {
         tokio::select! {
@@ -82,7 +86,7 @@ pub(crate) async fn serve(listener: TcpListener, http: Arc<Http>) {
                 }
             },
             Some(_) = connections.join_next() => {}
-            _ = draining.wait_for(|draining| *draining) => break,
+            () = async { drop(draining.wait_for(|draining| *draining).await) } => break,
         }
     }
     drop(listener);
@@ -90,6 +94,9 @@ pub(crate) async fn serve(listener: TcpListener, http: Arc<Http>) {
     let patience = Duration::from_millis(http.service.limits().drain_timeout_ms);
     if tokio::time::timeout(patience, all).await.is_err() {
         tracing::warn!(connections = connections.len(), "connections were cut off: they did not end in time (setting drain_timeout)");
+    }
+    if let Err(error) = settling.await {
+        tracing::error!(%error, "bringing files to the store ended by a bug");
     }
 }
 

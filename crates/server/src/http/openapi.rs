@@ -3,7 +3,7 @@
 use utoipa::OpenApi;
 
 use super::answer::{self, Answer};
-use super::{add, events, explain, history, ledger, namespaces, query, read, rules, status, watch};
+use super::{add, events, explain, history, ingest, ledger, namespaces, query, read, rules, status, watch};
 use crate::refusal::Refusal;
 
 #[derive(OpenApi)]
@@ -16,12 +16,14 @@ use crate::refusal::Refusal;
     paths(
         add::add, read::counter, read::get, read::counters, watch::watch, history::history, query::query, events::events,
         rules::get, rules::put, namespaces::list, namespaces::get, namespaces::put, explain::explain, ledger::ledger,
+        ingest::open, ingest::chunk, ingest::finish,
         status::status, status::health, status::ready, status::metrics,
     ),
     tags(
         (name = "counters", description = "Adding and reading"),
         (name = "history", description = "What was counted when, sums and top lists"),
         (name = "events", description = "CloudEvents and the rules that count them"),
+        (name = "files", description = "Files of events as replayable sources"),
         (name = "namespaces", description = "Declared prefixes and their policies"),
         (name = "proof", description = "What is behind a number"),
         (name = "operation", description = "Health and metrics"),

@@ -73,7 +73,7 @@ fn has_extension(path: &str) -> bool {
 fn tag(hash: &[u8]) -> String {
     let mut tag = String::from("\"");
     for byte in hash.iter().take(16) {
-        drop(write!(tag, "{byte:02x}"));
+        write!(tag, "{byte:02x}").ok();
     }
     tag.push('"');
     tag

@@ -77,7 +77,10 @@ impl Lists {
 
     /// The token of an operation and the hash of its payload.
     pub(super) fn token(&self, place: u32) -> Option<(TokenIndex, u64)> {
-        usize::try_from(place).ok().and_then(|place| self.tokens.get(place)).copied()
+        usize::try_from(place)
+            .ok()
+            .and_then(|place| self.tokens.get(place))
+            .copied()
     }
 }
 
@@ -109,8 +112,17 @@ const MOST_KEPT: usize = 16 * 1_024;
 
 impl Work {
     fn is_large(&self) -> bool {
-        let Lists { ready, keys, adds, tokens } = &self.lists;
-        let most = keys.capacity().max(adds.capacity()).max(tokens.capacity()).max(self.ops.capacity());
+        let Lists {
+            ready,
+            keys,
+            adds,
+            tokens,
+        } = &self.lists;
+        let most = keys
+            .capacity()
+            .max(adds.capacity())
+            .max(tokens.capacity())
+            .max(self.ops.capacity());
         most > MOST_KEPT || ready.capacity() > MOST_KEPT.saturating_mul(8)
     }
 
@@ -158,7 +170,14 @@ impl Work {
 impl Batch {
     /// Empty.
     pub(super) fn new(max_keys: usize, token_scope: &'static str) -> Self {
-        Self { plan: Plan::new(), work: Work::default(), level: None, max_keys, token_scope, reads: 0 }
+        Self {
+            plan: Plan::new(),
+            work: Work::default(),
+            level: None,
+            max_keys,
+            token_scope,
+            reads: 0,
+        }
     }
 
     /// Forgets all. Keeps the memory, unless a long command needed much.
@@ -187,7 +206,10 @@ impl Batch {
         let ready = &mut self.work.lists.ready;
         let start = ready.len();
         render(&mut Reply::new(ready, protocol));
-        Op::Ready(Part { start, end: ready.len() })
+        Op::Ready(Part {
+            start,
+            end: ready.len(),
+        })
     }
 
     /// A command that the connection's own state answers.
@@ -212,14 +234,21 @@ impl Batch {
     }
 
     /// The batch will touch these counters.
-    pub(super) fn keys<'a>(&mut self, keys: impl ExactSizeIterator<Item = &'a [u8]>, need: Need) -> Result<Part, Fault> {
+    pub(super) fn keys<'a>(
+        &mut self,
+        keys: impl ExactSizeIterator<Item = &'a [u8]>,
+        need: Need,
+    ) -> Result<Part, Fault> {
         self.bounded(keys.len())?;
         let start = self.work.lists.keys.len();
         for bytes in keys {
             let key = self.key(bytes, need)?;
             self.work.lists.keys.push(key);
         }
-        Ok(Part { start, end: self.work.lists.keys.len() })
+        Ok(Part {
+            start,
+            end: self.work.lists.keys.len(),
+        })
     }
 
     /// The batch will touch these counters, each with a number.
@@ -235,7 +264,10 @@ impl Batch {
             let key = self.key(bytes, need)?;
             self.work.lists.adds.push((key, number));
         }
-        Ok(Part { start, end: self.work.lists.adds.len() })
+        Ok(Part {
+            start,
+            end: self.work.lists.adds.len(),
+        })
     }
 
     /// Notes that a command looks at so many counters.
@@ -252,7 +284,10 @@ impl Batch {
         if keys <= self.max_keys {
             return Ok(());
         }
-        Err(Fault::Composed(format!("ERR {keys} keys in one command, more than the {} allowed (setting max_batch)", self.max_keys)))
+        Err(Fault::Composed(format!(
+            "ERR {keys} keys in one command, more than the {} allowed (setting max_batch)",
+            self.max_keys
+        )))
     }
 
     /// The batch will ask for this token; answers its place.

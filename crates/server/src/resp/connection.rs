@@ -31,7 +31,11 @@ impl Connection {
     /// Over a socket that was just accepted.
     pub(super) fn new(stream: TcpStream, session: Session, bounds: Bounds) -> Self {
         let input = Vec::with_capacity(FIRST_INPUT_BYTES);
-        Self { input, parser: Parser::new(bounds), executor: Executor::new(stream, session) }
+        Self {
+            input,
+            parser: Parser::new(bounds),
+            executor: Executor::new(stream, session),
+        }
     }
 
     /// Serves it until either side ends it. When the server drains, what has been read is answered first.

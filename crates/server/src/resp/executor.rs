@@ -12,7 +12,7 @@ use tokio::sync::watch;
 
 use super::batch::Batch;
 use super::command::handshake::{self, NO_AUTH};
-use super::command::{flush, info, is, scan, tally, view};
+use super::command::{flush, history, info, is, query, scan, tally};
 use super::fault::{Fault, NOT_IN_TRANSACTION};
 use super::parser::{Args, Parser, ProtocolError};
 use super::registry::{self, Action, Control, Spec, Wait};
@@ -66,7 +66,13 @@ impl Executor {
     /// For a connection that was just accepted.
     pub(super) fn new(stream: TcpStream, session: Session) -> Self {
         let run = session.shared.batch();
-        Self { stream, session, run, transaction: None, output: Vec::new() }
+        Self {
+            stream,
+            session,
+            run,
+            transaction: None,
+            output: Vec::new(),
+        }
     }
 
     /// Tells when the server drains.
@@ -213,7 +219,9 @@ impl Executor {
             Ok(()) => {}
             Err(refusal) if refusal.maybe_applied || self.run.work.len() == 1 => {
                 let fault = Fault::from(&refusal);
-                self.run.work.refuse(&fault, &mut Reply::new(&mut self.output, self.session.protocol));
+                self.run
+                    .work
+                    .refuse(&fault, &mut Reply::new(&mut self.output, self.session.protocol));
             }
             Err(refusal) => self.reads_go_on(&refusal, parser, input, first, after).await,
         }
@@ -235,10 +243,15 @@ impl Executor {
                 Some(refused.clone())
             } else {
                 let shared = &self.session.shared;
-                carry_out(shared, &mut self.run, self.session.protocol, &mut self.output).await.err().map(Fault::from)
+                carry_out(shared, &mut self.run, self.session.protocol, &mut self.output)
+                    .await
+                    .err()
+                    .map(Fault::from)
             };
             if let Some(fault) = fault {
-                self.run.work.refuse(&fault, &mut Reply::new(&mut self.output, self.session.protocol));
+                self.run
+                    .work
+                    .refuse(&fault, &mut Reply::new(&mut self.output, self.session.protocol));
             }
         }
     }
@@ -303,10 +316,12 @@ impl Executor {
         let before = self.output.len();
         self.reply().array(batch.work.len());
         let Session { shared, protocol, .. } = &self.session;
-        carry_out(shared, &mut batch, *protocol, &mut self.output).await.map_err(|refusal| {
-            self.output.truncate(before);
-            Fault::from(refusal)
-        })
+        carry_out(shared, &mut batch, *protocol, &mut self.output)
+            .await
+            .map_err(|refusal| {
+                self.output.truncate(before);
+                Fault::from(refusal)
+            })
     }
 
     async fn wait(&mut self, wait: Wait, args: Args<'_>) {
@@ -319,8 +334,8 @@ impl Executor {
             Wait::Info => info::info(&self.session, args, reply).await,
             Wait::Flush => flush::flush(shared, args, reply).await,
             Wait::Function => flush::function(shared, args, reply),
-            Wait::History => view::history(shared, args, reply).await,
-            Wait::Query => view::query(shared, args, reply).await,
+            Wait::History => history::history(shared, args, reply).await,
+            Wait::Query => query::query(shared, args, reply).await,
         };
         if done.is_err() {
             self.output.truncate(before);
@@ -352,7 +367,9 @@ async fn carry_out(
     let turned = shared.service.turn(&mut batch.plan, level, carry_out).await;
     match &turned {
         Ok(()) => {
-            shared.metrics().done(commands, crate::world::monotonic_us().saturating_sub(begun_us));
+            shared
+                .metrics()
+                .done(commands, crate::world::monotonic_us().saturating_sub(begun_us));
             if batch.reads() > 0 {
                 shared.metrics().read(batch.reads());
             }

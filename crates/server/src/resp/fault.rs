@@ -47,13 +47,18 @@ impl Fault {
 
     /// The same for a part of a command such as CLIENT ID.
     pub(super) fn subcommand_arity(command: &str, subcommand: &str) -> Self {
-        Self::Composed(format!("ERR wrong number of arguments for '{command}|{subcommand}' command"))
+        Self::Composed(format!(
+            "ERR wrong number of arguments for '{command}|{subcommand}' command"
+        ))
     }
 
     /// A part that this command does not have.
     pub(super) fn subcommand(command: &str, sent: &[u8]) -> Self {
         let sent = lossy(sent, 128);
-        Self::Composed(format!("ERR unknown subcommand '{sent}'. Try {} HELP.", command.to_ascii_uppercase()))
+        Self::Composed(format!(
+            "ERR unknown subcommand '{sent}'. Try {} HELP.",
+            command.to_ascii_uppercase()
+        ))
     }
 
     /// A command that there is not.
@@ -68,7 +73,9 @@ impl Fault {
             shown.push_str(&lossy(argument, 128usize.saturating_sub(shown.len())));
             shown.push_str("' ");
         }
-        Self::Composed(format!("ERR unknown command '{name}', with args beginning with: {shown}"))
+        Self::Composed(format!(
+            "ERR unknown command '{name}', with args beginning with: {shown}"
+        ))
     }
 
     /// A time that a key cannot end at.

@@ -8,7 +8,11 @@ pub(super) struct Unbalanced;
 
 /// Splits `buffer[start..end]` and appends where the arguments lie.
 pub(super) fn split(buffer: &mut [u8], start: usize, end: usize, spans: &mut Vec<Span>) -> Result<(), Unbalanced> {
-    let mut line = Cursor { buffer, read: start, end };
+    let mut line = Cursor {
+        buffer,
+        read: start,
+        end,
+    };
     loop {
         while line.peek().is_some_and(is_space) {
             line.skip();
@@ -59,7 +63,11 @@ impl Cursor<'_> {
         loop {
             let byte = self.next().ok_or(Unbalanced)?;
             if byte == quote {
-                return if self.peek().is_none_or(is_space) { Ok(write) } else { Err(Unbalanced) };
+                return if self.peek().is_none_or(is_space) {
+                    Ok(write)
+                } else {
+                    Err(Unbalanced)
+                };
             }
             let resolved = match (byte, quote) {
                 (b'\\', b'"') => self.escaped().ok_or(Unbalanced)?,
@@ -72,7 +80,9 @@ impl Cursor<'_> {
 
     /// What follows a backslash within double quotes.
     fn escaped(&mut self) -> Option<u8> {
-        let digits = self.buffer.get(self.read.saturating_add(1)..self.read.saturating_add(3).min(self.end));
+        let digits = self
+            .buffer
+            .get(self.read.saturating_add(1)..self.read.saturating_add(3).min(self.end));
         if let (Some(b'x'), Some([high, low])) = (self.peek(), digits)
             && let (Some(high), Some(low)) = (hexadecimal(*high), hexadecimal(*low))
         {
@@ -98,7 +108,9 @@ impl Cursor<'_> {
 }
 
 fn hexadecimal(digit: u8) -> Option<u8> {
-    char::from(digit).to_digit(16).and_then(|value| u8::try_from(value).ok())
+    char::from(digit)
+        .to_digit(16)
+        .and_then(|value| u8::try_from(value).ok())
 }
 
 /// As C's `isspace`; the line end counts.

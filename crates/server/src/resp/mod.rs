@@ -68,13 +68,16 @@ pub(crate) async fn serve(listener: TcpListener, service: Arc<Service>) {
                 }
             },
             Some(_) = connections.join_next() => {}
-            _ = draining.wait_for(|draining| *draining) => break,
+            () = async { drop(draining.wait_for(|draining| *draining).await) } => break,
         }
     }
     drop(listener);
     let all = async { while connections.join_next().await.is_some() {} };
     if tokio::time::timeout(drain_timeout, all).await.is_err() {
-        tracing::warn!(connections = connections.len(), "connections were cut off: they did not end in time (setting drain_timeout)");
+        tracing::warn!(
+            connections = connections.len(),
+            "connections were cut off: they did not end in time (setting drain_timeout)"
+        );
     }
 }
 

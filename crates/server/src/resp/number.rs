@@ -8,9 +8,8 @@ pub(super) fn parse(text: &[u8]) -> Option<i64> {
         _ => (false, text),
     };
     match digits {
-        [] => return None,
         [b'0'] => return (!negative).then_some(0),
-        [b'0', ..] => return None,
+        [] | [b'0', ..] => return None,
         _ => {}
     }
     let mut magnitude: u64 = 0;
@@ -21,7 +20,11 @@ pub(super) fn parse(text: &[u8]) -> Option<i64> {
         }
         magnitude = magnitude.checked_mul(10)?.checked_add(u64::from(digit))?;
     }
-    if negative { 0i64.checked_sub_unsigned(magnitude) } else { i64::try_from(magnitude).ok() }
+    if negative {
+        0i64.checked_sub_unsigned(magnitude)
+    } else {
+        i64::try_from(magnitude).ok()
+    }
 }
 
 #[cfg(test)]
@@ -33,7 +36,22 @@ mod tests {
         for number in [0, 1, -1, 10, 907, i64::MAX, i64::MIN] {
             assert_eq!(parse(number.to_string().as_bytes()), Some(number));
         }
-        for text in ["", "-", "+1", "-0", "00", "01", "-01", " 1", "1 ", "1.0", "1e3", "a", "0x1", "9223372036854775808"] {
+        for text in [
+            "",
+            "-",
+            "+1",
+            "-0",
+            "00",
+            "01",
+            "-01",
+            " 1",
+            "1 ",
+            "1.0",
+            "1e3",
+            "a",
+            "0x1",
+            "9223372036854775808",
+        ] {
             assert_eq!(parse(text.as_bytes()), None, "{text:?}");
         }
         assert_eq!(parse(b"-9223372036854775809"), None);

@@ -15,6 +15,7 @@ const MAX_ARGUMENTS_BEFORE_AUTH: i64 = 10;
 const MAX_BULK_BYTES_BEFORE_AUTH: i64 = 16_384;
 
 /// What a connection may send.
+#[expect(clippy::struct_field_names, reason = "the names of the settings behind them")]
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Bounds {
     /// The longest argument, in bytes.
@@ -66,12 +67,18 @@ pub(super) struct Span {
 impl Span {
     /// Bounds below 4 GiB, which `max_request_bytes` keeps buffers under.
     pub(super) fn new(start: usize, end: usize) -> Self {
-        Self { start: u32::try_from(start).unwrap_or(u32::MAX), end: u32::try_from(end).unwrap_or(u32::MAX) }
+        Self {
+            start: u32::try_from(start).unwrap_or(u32::MAX),
+            end: u32::try_from(end).unwrap_or(u32::MAX),
+        }
     }
 
     fn moved(self, by: usize) -> Self {
         let by = u32::try_from(by).unwrap_or(u32::MAX);
-        Self { start: self.start.saturating_sub(by), end: self.end.saturating_sub(by) }
+        Self {
+            start: self.start.saturating_sub(by),
+            end: self.end.saturating_sub(by),
+        }
     }
 }
 
@@ -96,7 +103,10 @@ impl<'a> Args<'a> {
 
     /// Without the first ones.
     pub(super) fn from(self, place: usize) -> Self {
-        Self { spans: self.spans.get(place..).unwrap_or_default(), ..self }
+        Self {
+            spans: self.spans.get(place..).unwrap_or_default(),
+            ..self
+        }
     }
 
     /// Each in order.
@@ -159,7 +169,16 @@ impl Parser {
     /// Before the first byte.
     pub(super) fn new(bounds: Bounds) -> Self {
         let (commands, spans) = (Vec::new(), Vec::new());
-        Self { bounds, commands, spans, whole_spans: 0, whole: 0, place: 0, remaining: 0, bulk: None }
+        Self {
+            bounds,
+            commands,
+            spans,
+            whole_spans: 0,
+            whole: 0,
+            place: 0,
+            remaining: 0,
+            bulk: None,
+        }
     }
 
     /// Finds whole commands in `buffer`, whose beginning must be as the last call left it. Quotes in typed lines are resolved in
@@ -183,7 +202,11 @@ impl Parser {
             };
             if !complete {
                 let partial = buffer.len().saturating_sub(self.whole);
-                return if partial > self.bounds.max_request_bytes { Err(ProtocolError::TooLarge) } else { Ok(Parsed::All) };
+                return if partial > self.bounds.max_request_bytes {
+                    Err(ProtocolError::TooLarge)
+                } else {
+                    Ok(Parsed::All)
+                };
             }
         }
     }
@@ -196,7 +219,10 @@ impl Parser {
     /// The arguments of a command.
     pub(super) fn command<'a>(&'a self, buffer: &'a [u8], number: usize) -> Args<'a> {
         let (spans, inline) = match self.commands.get(number) {
-            Some(command) => (self.spans.get(command.first..command.after).unwrap_or_default(), command.inline),
+            Some(command) => (
+                self.spans.get(command.first..command.after).unwrap_or_default(),
+                command.inline,
+            ),
             None => (&[][..], false),
         };
         Args { buffer, spans, inline }
@@ -310,7 +336,10 @@ impl Parser {
             Line::Bad => return Err(ProtocolError::BulkLength),
             Line::Length(sent, after) => (sent, after),
         };
-        let bulk = usize::try_from(sent).ok().filter(|bulk| *bulk <= self.bounds.max_bulk_bytes).ok_or(ProtocolError::BulkLength)?;
+        let bulk = usize::try_from(sent)
+            .ok()
+            .filter(|bulk| *bulk <= self.bounds.max_bulk_bytes)
+            .ok_or(ProtocolError::BulkLength)?;
         if !authenticated && sent > MAX_BULK_BYTES_BEFORE_AUTH {
             return Err(ProtocolError::BulkLengthBeforeAuth);
         }
@@ -321,8 +350,16 @@ impl Parser {
     /// A typed line. Answers whether it is complete.
     fn line(&mut self, buffer: &mut [u8]) -> Result<bool, ProtocolError> {
         let rest = buffer.get(self.place..).unwrap_or_default();
-        let Some(length) = rest.iter().take(MAX_LINE_BYTES.saturating_add(1)).position(|byte| *byte == b'\n') else {
-            return if rest.len() > MAX_LINE_BYTES { Err(ProtocolError::InlineLine) } else { Ok(false) };
+        let Some(length) = rest
+            .iter()
+            .take(MAX_LINE_BYTES.saturating_add(1))
+            .position(|byte| *byte == b'\n')
+        else {
+            return if rest.len() > MAX_LINE_BYTES {
+                Err(ProtocolError::InlineLine)
+            } else {
+                Ok(false)
+            };
         };
         let end = self.place.saturating_add(length);
         inline::split(buffer, self.place, end, &mut self.spans).map_err(|inline::Unbalanced| ProtocolError::Quotes)?;
@@ -336,7 +373,11 @@ impl Parser {
     }
 
     fn complete(&mut self, inline: bool) {
-        self.commands.push(Command { first: self.whole_spans, after: self.spans.len(), inline });
+        self.commands.push(Command {
+            first: self.whole_spans,
+            after: self.spans.len(),
+            inline,
+        });
         self.whole_spans = self.spans.len();
         self.whole = self.place;
     }
@@ -364,10 +405,21 @@ fn length(buffer: &[u8], start: usize) -> Line {
         }
         _ => {}
     }
-    let Some(digits) = line.iter().take(MAX_LINE_BYTES.saturating_add(1)).position(|byte| *byte == b'\r') else {
-        return if line.len() > MAX_LINE_BYTES { Line::TooLong } else { Line::Incomplete };
+    let Some(digits) = line
+        .iter()
+        .take(MAX_LINE_BYTES.saturating_add(1))
+        .position(|byte| *byte == b'\r')
+    else {
+        return if line.len() > MAX_LINE_BYTES {
+            Line::TooLong
+        } else {
+            Line::Incomplete
+        };
     };
-    match (line.get(digits.saturating_add(1)), line.get(..digits).and_then(number::parse)) {
+    match (
+        line.get(digits.saturating_add(1)),
+        line.get(..digits).and_then(number::parse),
+    ) {
         (None, _) => Line::Incomplete,
         (Some(b'\n'), Some(number)) => Line::Length(number, start.saturating_add(digits).saturating_add(2)),
         (Some(_), _) => Line::Bad,

@@ -4,8 +4,13 @@ use proptest::prelude::*;
 
 use super::*;
 
-const BOUNDS: Bounds =
-    Bounds { max_bulk_bytes: 1_024, max_arguments: 64, max_request_bytes: 4_096, max_batch: 1_000, max_batch_bytes: 1 << 20 };
+const BOUNDS: Bounds = Bounds {
+    max_bulk_bytes: 1_024,
+    max_arguments: 64,
+    max_request_bytes: 4_096,
+    max_batch: 1_000,
+    max_batch_bytes: 1 << 20,
+};
 
 type Commands = Vec<Vec<Vec<u8>>>;
 
@@ -39,7 +44,15 @@ fn whole(stream: &[u8]) -> (Commands, Result<(), ProtocolError>) {
 }
 
 fn words(commands: &Commands) -> Vec<Vec<String>> {
-    commands.iter().map(|command| command.iter().map(|word| String::from_utf8_lossy(word).into_owned()).collect()).collect()
+    commands
+        .iter()
+        .map(|command| {
+            command
+                .iter()
+                .map(|word| String::from_utf8_lossy(word).into_owned())
+                .collect()
+        })
+        .collect()
 }
 
 const MIXED: &[u8] = b"*2\r\n$4\r\nINCR\r\n$12\r\nkey:00000001\r\nPING\r\n\r\n*0\r\n*-1\r\n*1\r\n$0\r\n\r\nSET \"a b\\x41\\n\" '1'\n*3\r\n$3\r\nSET\r\n$1\r\n\r\r\n$2\r\n\r\n\r\n  get   k\t\r\n";
@@ -49,7 +62,12 @@ fn commands_of_all_forms() {
     let stream = b"*2\r\n$4\r\nINCR\r\n$1\r\nk\r\nPING\r\n\r\n*0\r\n*-1\r\nSET \"a b\\x41\\n\\q\" 'it\\'s' \"\"\n  get   k\t\r\n";
     let (commands, result) = whole(stream);
     assert_eq!(result, Ok(()));
-    let expected = [&["INCR", "k"][..], &["PING"], &["SET", "a bA\nq", "it's", ""], &["get", "k"]];
+    let expected = [
+        &["INCR", "k"][..],
+        &["PING"],
+        &["SET", "a bA\nq", "it's", ""],
+        &["get", "k"],
+    ];
     assert_eq!(words(&commands), expected);
 }
 
@@ -63,14 +81,26 @@ fn split_at_every_byte_is_the_same() {
     assert_eq!(run(MIXED.chunks(1), BOUNDS), expected);
     assert_eq!(run(MIXED.chunks(1), Bounds { max_batch: 1, ..BOUNDS }), expected);
     assert_eq!(run([MIXED], Bounds { max_batch: 2, ..BOUNDS }), expected);
-    assert_eq!(run([MIXED], Bounds { max_batch_bytes: 1, ..BOUNDS }), expected);
+    assert_eq!(
+        run(
+            [MIXED],
+            Bounds {
+                max_batch_bytes: 1,
+                ..BOUNDS
+            }
+        ),
+        expected
+    );
 }
 
 #[test]
 fn errors_are_those_of_redis() {
     let long_line = vec![b'x'; MAX_LINE_BYTES + 1];
     let long = |prefix: &[u8]| [prefix, &b"1".repeat(MAX_LINE_BYTES + 2)].concat();
-    let bounds = Bounds { max_request_bytes: 1 << 20, ..BOUNDS };
+    let bounds = Bounds {
+        max_request_bytes: 1 << 20,
+        ..BOUNDS
+    };
     for (stream, error) in [
         (b"*2147483648\r\n".to_vec(), ProtocolError::ArrayLength),
         (b"*x\r\n".to_vec(), ProtocolError::ArrayLength),
@@ -87,9 +117,17 @@ fn errors_are_those_of_redis() {
         (long(b"*"), ProtocolError::ArrayLine),
         (long(b"*1\r\n$"), ProtocolError::BulkLine),
     ] {
-        assert_eq!(run([&stream[..]], bounds).1, Err(error), "{}", String::from_utf8_lossy(&stream));
+        assert_eq!(
+            run([&stream[..]], bounds).1,
+            Err(error),
+            "{}",
+            String::from_utf8_lossy(&stream)
+        );
     }
-    assert_eq!(ProtocolError::NotBulk(b'G').to_string(), "Protocol error: expected '$', got 'G'");
+    assert_eq!(
+        ProtocolError::NotBulk(b'G').to_string(),
+        "Protocol error: expected '$', got 'G'"
+    );
 }
 
 #[test]
@@ -106,18 +144,36 @@ fn a_command_in_part_has_a_limit() {
 #[test]
 fn little_is_taken_before_auth() {
     let mut parser = Parser::new(BOUNDS);
-    assert_eq!(parser.parse(&mut b"*11\r\n".to_vec(), false), Err(ProtocolError::ArrayLengthBeforeAuth));
-    let mut parser = Parser::new(Bounds { max_bulk_bytes: 1 << 20, ..BOUNDS });
-    assert_eq!(parser.parse(&mut b"*1\r\n$16385\r\n".to_vec(), false), Err(ProtocolError::BulkLengthBeforeAuth));
+    assert_eq!(
+        parser.parse(&mut b"*11\r\n".to_vec(), false),
+        Err(ProtocolError::ArrayLengthBeforeAuth)
+    );
+    let mut parser = Parser::new(Bounds {
+        max_bulk_bytes: 1 << 20,
+        ..BOUNDS
+    });
+    assert_eq!(
+        parser.parse(&mut b"*1\r\n$16385\r\n".to_vec(), false),
+        Err(ProtocolError::BulkLengthBeforeAuth)
+    );
     let mut parser = Parser::new(BOUNDS);
-    assert_eq!(parser.parse(&mut b"PING\r\nPING\r\n".to_vec(), false), Ok(Parsed::Batch));
+    assert_eq!(
+        parser.parse(&mut b"PING\r\nPING\r\n".to_vec(), false),
+        Ok(Parsed::Batch)
+    );
     assert_eq!(parser.len(), 1);
 }
 
 #[test]
 fn what_is_only_announced_takes_no_memory() {
-    let mut parser = Parser::new(Bounds { max_arguments: 1 << 20, ..BOUNDS });
-    assert_eq!(parser.parse(&mut b"*1048576\r\n$1000\r\n".to_vec(), true), Ok(Parsed::All));
+    let mut parser = Parser::new(Bounds {
+        max_arguments: 1 << 20,
+        ..BOUNDS
+    });
+    assert_eq!(
+        parser.parse(&mut b"*1048576\r\n$1000\r\n".to_vec(), true),
+        Ok(Parsed::All)
+    );
     assert_eq!(parser.spans.capacity(), 0);
 }
 

@@ -86,12 +86,19 @@ impl Spec {
     /// Whether it may come with so many arguments, its name included.
     pub(super) fn takes(&self, arguments: usize) -> bool {
         let least = usize::from(self.arity.unsigned_abs());
-        if self.arity < 0 { arguments >= least } else { arguments == least }
+        if self.arity < 0 {
+            arguments >= least
+        } else {
+            arguments == least
+        }
     }
 
     /// Whether it may come before the credential was shown.
     pub(super) fn needs_no_auth(&self) -> bool {
-        matches!(self.action, Action::Control(Control::Auth | Control::Hello | Control::Quit | Control::Reset))
+        matches!(
+            self.action,
+            Action::Control(Control::Auth | Control::Hello | Control::Quit | Control::Reset)
+        )
     }
 }
 
@@ -119,7 +126,10 @@ const NONE: u8 = u8::MAX;
 static INDEX: [u8; INDEX_SIZE] = index();
 
 /// FNV-1a over small letters, folded into 8 bits.
-#[expect(clippy::indexing_slicing, reason = "const code has no iterators; the place is below the length")]
+#[expect(
+    clippy::indexing_slicing,
+    reason = "const code has no iterators; the place is below the length"
+)]
 const fn hash(name: &[u8]) -> usize {
     let mut hash: u32 = 0x811c_9dc5;
     let mut place = 0;
@@ -130,7 +140,11 @@ const fn hash(name: &[u8]) -> usize {
     ((hash >> 24) ^ (hash >> 12)) as usize % INDEX_SIZE
 }
 
-#[expect(clippy::indexing_slicing, clippy::cast_possible_truncation, reason = "const code; there are fewer than 255 commands")]
+#[expect(
+    clippy::indexing_slicing,
+    clippy::cast_possible_truncation,
+    reason = "const code; there are fewer than 255 commands"
+)]
 const fn index() -> [u8; INDEX_SIZE] {
     assert!(COMMANDS.len() * 3 <= INDEX_SIZE, "the index is at most a third full");
     let mut index = [NONE; INDEX_SIZE];
@@ -159,10 +173,26 @@ const ONE_KEY: (i8, i8, i8) = (1, 1, 1);
 const ALL_KEYS: (i8, i8, i8) = (1, -1, 1);
 const PAIRS: (i8, i8, i8) = (1, -1, 2);
 
-type Row = (&'static str, i8, &'static [&'static str], (i8, i8, i8), &'static str, &'static str, Action);
+type Row = (
+    &'static str,
+    i8,
+    &'static [&'static str],
+    (i8, i8, i8),
+    &'static str,
+    &'static str,
+    Action,
+);
 
 const fn spec((name, arity, flags, keys, group, summary, action): Row) -> Spec {
-    Spec { name, arity, flags, keys, group, summary, action }
+    Spec {
+        name,
+        arity,
+        flags,
+        keys,
+        group,
+        summary,
+        action,
+    }
 }
 
 use Action::{Control as Own, Session as Here, Turn as Do, Wait as Slow};
@@ -235,7 +265,10 @@ mod tests {
     fn every_command_is_found_in_any_case() {
         for spec in all() {
             assert_eq!(find(spec.name.as_bytes()).map(|found| found.name), Some(spec.name));
-            assert_eq!(find(spec.name.to_ascii_uppercase().as_bytes()).map(|found| found.name), Some(spec.name));
+            assert_eq!(
+                find(spec.name.to_ascii_uppercase().as_bytes()).map(|found| found.name),
+                Some(spec.name)
+            );
             assert_eq!(spec.name, spec.name.to_ascii_lowercase());
         }
         for unknown in ["", "inc", "incrx", "lpush", "monitor"] {

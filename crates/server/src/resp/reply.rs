@@ -35,11 +35,6 @@ impl<'a> Reply<'a> {
         Self { out, protocol }
     }
 
-    /// The version that is spoken.
-    pub(super) fn protocol(&self) -> Protocol {
-        self.protocol
-    }
-
     /// What has been rendered before.
     pub(super) fn rendered(&mut self, bytes: &[u8]) {
         self.out.extend_from_slice(bytes);
@@ -58,7 +53,10 @@ impl<'a> Reply<'a> {
     /// An error; line ends in its text become spaces.
     pub(super) fn error(&mut self, fault: &Fault) {
         self.out.push(b'-');
-        let one_line = fault.as_str().bytes().map(|byte| if matches!(byte, b'\r' | b'\n') { b' ' } else { byte });
+        let one_line = fault
+            .as_str()
+            .bytes()
+            .map(|byte| if matches!(byte, b'\r' | b'\n') { b' ' } else { byte });
         self.out.extend(one_line);
         self.out.extend_from_slice(b"\r\n");
     }
@@ -85,6 +83,14 @@ impl<'a> Reply<'a> {
         match i64::try_from(value) {
             Ok(value) => self.bulk(itoa::Buffer::new().format(value).as_bytes()),
             Err(_) => self.bulk(itoa::Buffer::new().format(value).as_bytes()),
+        }
+    }
+
+    /// A number as an integer where it fits one, else all its digits.
+    pub(super) fn number(&mut self, number: i128) {
+        match i64::try_from(number) {
+            Ok(number) => self.integer(number),
+            Err(_) => self.value(number),
         }
     }
 
@@ -178,8 +184,14 @@ mod tests {
             reply.integer(-5);
         };
         let tail = "$19\r\n9223372036854775808\r\n:-5\r\n";
-        assert_eq!(rendered(Protocol::Resp2, all), format!("$-1\r\n*2\r\n*1\r\n$2\r\na\n\r\n{tail}"));
-        assert_eq!(rendered(Protocol::Resp3, all), format!("_\r\n%1\r\n~1\r\n=6\r\ntxt:a\n\r\n{tail}"));
+        assert_eq!(
+            rendered(Protocol::Resp2, all),
+            format!("$-1\r\n*2\r\n*1\r\n$2\r\na\n\r\n{tail}")
+        );
+        assert_eq!(
+            rendered(Protocol::Resp3, all),
+            format!("_\r\n%1\r\n~1\r\n=6\r\ntxt:a\n\r\n{tail}")
+        );
     }
 
     #[test]

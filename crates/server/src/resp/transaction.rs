@@ -27,7 +27,12 @@ impl Transaction {
     /// MULTI.
     pub(super) fn new(shared: &Shared) -> Self {
         let max_commands = shared.service.limits().max_batch;
-        Self { batch: shared.batch(), bytes: 0, max_commands, spoiled: false }
+        Self {
+            batch: shared.batch(),
+            bytes: 0,
+            max_commands,
+            spoiled: false,
+        }
     }
 
     /// A command can't be queued: EXEC will carry nothing out.
@@ -43,7 +48,10 @@ impl Transaction {
         }
         self.bytes = self.bytes.saturating_add(args.total_bytes());
         if self.bytes > MAX_BYTES || self.batch.work.len() >= self.max_commands {
-            let limit = format!("ERR more than {} commands or {MAX_BYTES} bytes in a transaction", self.max_commands);
+            let limit = format!(
+                "ERR more than {} commands or {MAX_BYTES} bytes in a transaction",
+                self.max_commands
+            );
             return Some(Err(Fault::Composed(limit)));
         }
         let planned = match spec.action {
@@ -67,13 +75,16 @@ impl Transaction {
     fn raise_level(&mut self, args: Args<'_>, session: &Session) {
         let usual = session.shared.service.levels().resolve(None).ok();
         let asked = tally::level(args).max(self.batch.level());
-        self.batch.set_level(asked.filter(|asked| usual.is_none_or(|usual| *asked > usual)));
+        self.batch
+            .set_level(asked.filter(|asked| usual.is_none_or(|usual| *asked > usual)));
     }
 
     /// EXEC: what is to be carried out.
     pub(super) fn into_batch(self) -> Result<Batch, Fault> {
         if self.spoiled {
-            return Err(Fault::Text("EXECABORT Transaction discarded because of previous errors."));
+            return Err(Fault::Text(
+                "EXECABORT Transaction discarded because of previous errors.",
+            ));
         }
         Ok(self.batch)
     }

@@ -84,8 +84,14 @@ mod tests {
     fn times_and_their_limits() {
         assert_eq!(When::any(b"5", Unit::Seconds, "expire"), Ok(When::In(5_000)));
         assert_eq!(When::any(b"-5", Unit::AtMs, "expire"), Ok(When::At(-5)));
-        assert_eq!(When::any(b"9223372036854775807", Unit::Seconds, "expire"), Err(Fault::expire_time("expire")));
-        assert_eq!(When::any(b"9223372036854775807", Unit::Ms, "expire"), Err(Fault::expire_time("expire")));
+        assert_eq!(
+            When::any(b"9223372036854775807", Unit::Seconds, "expire"),
+            Err(Fault::expire_time("expire"))
+        );
+        assert_eq!(
+            When::any(b"9223372036854775807", Unit::Ms, "expire"),
+            Err(Fault::expire_time("expire"))
+        );
         assert_eq!(When::any(b"x", Unit::Ms, "expire"), Err(NOT_AN_INTEGER));
         assert_eq!(When::positive(b"0", Unit::Ms, "set"), Err(Fault::expire_time("set")));
         assert_eq!(When::In(5).future_ms(10), Some(15));

@@ -70,7 +70,9 @@ pub(in crate::resp) fn client(session: &mut Session, args: Args<'_>, reply: &mut
 
 /// A connection's name, printable and without spaces, so that a list of clients can be read.
 pub(in crate::resp) fn checked_name(sent: &[u8]) -> Result<String, Fault> {
-    printable(sent).ok_or(Fault::Text("ERR Client names cannot contain spaces, newlines or special characters."))
+    printable(sent).ok_or(Fault::Text(
+        "ERR Client names cannot contain spaces, newlines or special characters.",
+    ))
 }
 
 fn printable(sent: &[u8]) -> Option<String> {
@@ -84,17 +86,30 @@ fn set_info(session: &mut Session, args: Args<'_>) -> Result<(), Fault> {
     } else if is(args.at(2), "lib-ver") {
         &mut session.library_version
     } else {
-        return Err(Fault::Composed(format!("ERR Unrecognized option '{}'", super::text(args, 2))));
+        return Err(Fault::Composed(format!(
+            "ERR Unrecognized option '{}'",
+            super::text(args, 2)
+        )));
     };
     *field = printable(args.at(3)).ok_or_else(|| {
         let field = super::text(args, 2).to_ascii_lowercase();
-        Fault::Composed(format!("ERR {field} cannot contain spaces, newlines or special characters."))
+        Fault::Composed(format!(
+            "ERR {field} cannot contain spaces, newlines or special characters."
+        ))
     })?;
     Ok(())
 }
 
 fn line(session: &Session) -> String {
-    let Session { id, peer, local, name, library, library_version, .. } = session;
+    let Session {
+        id,
+        peer,
+        local,
+        name,
+        library,
+        library_version,
+        ..
+    } = session;
     let age_s = crate::world::monotonic_us().saturating_sub(session.since_us) / 1_000_000;
     let version = session.protocol.number();
     format!(

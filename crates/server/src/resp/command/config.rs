@@ -63,7 +63,11 @@ fn get(session: &Session, patterns: Args<'_>, reply: &mut Reply<'_>) {
     let limits = session.shared.service.limits();
     let (clients, bulk) = (limits.max_connections.to_string(), limits.max_bulk_bytes.to_string());
     let own = [("maxclients", clients.as_str()), ("proto-max-bulk-len", bulk.as_str())];
-    let asked = |name: &str| patterns.iter().any(|pattern| matches(&pattern.to_ascii_lowercase(), name.as_bytes()));
+    let asked = |name: &str| {
+        patterns
+            .iter()
+            .any(|pattern| matches(&pattern.to_ascii_lowercase(), name.as_bytes()))
+    };
     let shown = || SETTINGS.into_iter().chain(own).filter(|(name, _)| asked(name));
     reply.map(shown().count());
     for (name, value) in shown() {

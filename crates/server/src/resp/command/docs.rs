@@ -22,6 +22,7 @@ const HELP: [&str; 11] = [
 ];
 
 /// `UNWATCH`
+#[expect(clippy::unnecessary_wraps, reason = "the registry's form of a command")]
 pub(in crate::resp) fn unwatch(_: &mut Session, _: Args<'_>, reply: &mut Reply<'_>) -> Result<(), Fault> {
     reply.ok();
     Ok(())

@@ -81,7 +81,11 @@ fn left(batch: &mut Batch, args: Args<'_>, unit: Unit) -> Result<batch::Op, Faul
 fn end(batch: &mut Batch, args: Args<'_>, unit: Unit, command: &str) -> Result<batch::Op, Fault> {
     let conditions = conditions(args.from(3))?;
     let when = When::any(args.at(2), unit, command)?;
-    Ok(batch::Op::Expire(Op::Expire(batch.key(args.at(1), Need::Reset)?, when, conditions)))
+    Ok(batch::Op::Expire(Op::Expire(
+        batch.key(args.at(1), Need::Reset)?,
+        when,
+        conditions,
+    )))
 }
 
 fn conditions(options: Args<'_>) -> Result<Conditions, Fault> {
@@ -92,12 +96,19 @@ fn conditions(options: Args<'_>) -> Result<Conditions, Fault> {
             b"xx" => conditions.xx = true,
             b"gt" => conditions.gt = true,
             b"lt" => conditions.lt = true,
-            _ => return Err(Fault::Composed(format!("ERR Unsupported option {}", String::from_utf8_lossy(option)))),
+            _ => {
+                return Err(Fault::Composed(format!(
+                    "ERR Unsupported option {}",
+                    String::from_utf8_lossy(option)
+                )));
+            }
         }
     }
     let Conditions { nx, xx, gt, lt } = conditions;
     if nx && (xx || gt || lt) {
-        return Err(Fault::Text("ERR NX and XX, GT or LT options at the same time are not compatible"));
+        return Err(Fault::Text(
+            "ERR NX and XX, GT or LT options at the same time are not compatible",
+        ));
     }
     if gt && lt {
         return Err(Fault::Text("ERR GT and LT options at the same time are not compatible"));
@@ -169,7 +180,13 @@ mod tests {
     fn conditions_are_those_of_redis() {
         let allow = |word: &str, old, new| {
             let has = |option| word == option;
-            Conditions { nx: has("nx"), xx: has("xx"), gt: has("gt"), lt: has("lt") }.allow(old, new)
+            Conditions {
+                nx: has("nx"),
+                xx: has("xx"),
+                gt: has("gt"),
+                lt: has("lt"),
+            }
+            .allow(old, new)
         };
         assert!(allow("", None, Some(5)) && allow("", Some(5), None));
         assert!(allow("nx", None, Some(5)) && !allow("nx", Some(5), Some(6)));

@@ -24,14 +24,19 @@ pub(in crate::resp) async fn flush(shared: &Shared, args: Args<'_>, reply: &mut 
     let mut after = String::new();
     loop {
         let from = std::mem::take(&mut after);
-        let listed = shared.service.blocking(move |engine| engine.list("", &from, BATCH)).await?;
+        let listed = shared
+            .service
+            .blocking(move |engine| engine.list("", &from, BATCH))
+            .await?;
         plan.clear();
         let keys: Vec<_> = listed
             .iter()
             .filter_map(|counter| Key::new(counter.key.as_bytes()).ok())
             .map(|key| plan.key(key, Need::Reset))
             .collect();
-        let Some(last) = listed.into_iter().next_back() else { break };
+        let Some(last) = listed.into_iter().next_back() else {
+            break;
+        };
         after = last.key;
         let delete = |turn: &mut tally_engine::Turn<'_>| {
             for key in &keys {

@@ -1,7 +1,8 @@
 //! INFO: the fields that tools for Redis read. Tally's own figures are in `/metrics`.
 
-use std::fmt::Write as _;
 use std::sync::atomic::Ordering;
+
+use tally_engine::Engine;
 
 use super::handshake::REDIS_VERSION;
 use super::{is, matches};
@@ -14,18 +15,16 @@ use crate::resp::shared::Shared;
 /// `INFO [section …]`
 pub(in crate::resp) async fn info(session: &Session, args: Args<'_>, reply: &mut Reply<'_>) -> Result<(), Fault> {
     let shared = &session.shared;
-    let asked = |section: &str| {
-        args.len() == 1 || args.from(1).iter().any(|sent| is(sent, section) || everything(sent))
-    };
+    let asked =
+        |section: &str| args.len() == 1 || args.from(1).iter().any(|sent| is(sent, section) || everything(sent));
     let mut text = String::new();
     let mut section = |name: &str, fields: Vec<(&str, String)>| {
         if !text.is_empty() {
             text.push_str("\r\n");
         }
-        // Writing to a string never fails.
-        let _: std::fmt::Result = write!(text, "# {name}\r\n");
+        text.extend(["# ", name, "\r\n"]);
         for (field, value) in fields {
-            let _: std::fmt::Result = write!(text, "{field}:{value}\r\n");
+            text.extend([field, ":", &value, "\r\n"]);
         }
     };
     if asked("server") {
@@ -44,13 +43,16 @@ pub(in crate::resp) async fn info(session: &Session, args: Args<'_>, reply: &mut
         section("Stats", stats(shared));
     }
     if asked("replication") {
-        section("Replication", vec![("role", "master".to_owned()), ("connected_slaves", "0".to_owned())]);
+        section(
+            "Replication",
+            vec![("role", "master".to_owned()), ("connected_slaves", "0".to_owned())],
+        );
     }
     if asked("cluster") {
         section("Cluster", vec![("cluster_enabled", "0".to_owned())]);
     }
     if asked("keyspace") {
-        let counters = shared.service.blocking(|engine| engine.count()).await?;
+        let counters = shared.service.blocking(Engine::count).await?;
         let db0 = (counters > 0).then(|| ("db0", format!("keys={counters},expires=0,avg_ttl=0")));
         section("Keyspace", db0.into_iter().collect());
     }
@@ -59,7 +61,9 @@ pub(in crate::resp) async fn info(session: &Session, args: Args<'_>, reply: &mut
 }
 
 fn everything(sent: &[u8]) -> bool {
-    ["all", "everything", "default"].into_iter().any(|word| matches(word.as_bytes(), &sent.to_ascii_lowercase()))
+    ["all", "everything", "default"]
+        .into_iter()
+        .any(|word| matches(word.as_bytes(), &sent.to_ascii_lowercase()))
 }
 
 fn server(session: &Session) -> Vec<(&'static str, String)> {
@@ -80,7 +84,10 @@ fn server(session: &Session) -> Vec<(&'static str, String)> {
 
 fn clients(shared: &Shared) -> Vec<(&'static str, String)> {
     vec![
-        ("connected_clients", shared.connected.load(Ordering::Relaxed).to_string()),
+        (
+            "connected_clients",
+            shared.connected.load(Ordering::Relaxed).to_string(),
+        ),
         ("maxclients", shared.service.limits().max_connections.to_string()),
         ("blocked_clients", "0".to_owned()),
     ]
@@ -99,17 +106,33 @@ fn memory(shared: &Shared) -> Vec<(&'static str, String)> {
 }
 
 fn persistence() -> Vec<(&'static str, String)> {
-    vec![("loading", "0".to_owned()), ("rdb_bgsave_in_progress", "0".to_owned()), ("aof_enabled", "1".to_owned())]
+    vec![
+        ("loading", "0".to_owned()),
+        ("rdb_bgsave_in_progress", "0".to_owned()),
+        ("aof_enabled", "1".to_owned()),
+    ]
 }
 
 fn stats(shared: &Shared) -> Vec<(&'static str, String)> {
     let status = shared.service.engine().status();
     vec![
-        ("total_connections_received", shared.accepted.load(Ordering::Relaxed).to_string()),
-        ("total_commands_processed", shared.commands.load(Ordering::Relaxed).to_string()),
-        ("rejected_connections", shared.rejected.load(Ordering::Relaxed).to_string()),
+        (
+            "total_connections_received",
+            shared.accepted.load(Ordering::Relaxed).to_string(),
+        ),
+        (
+            "total_commands_processed",
+            shared.commands.load(Ordering::Relaxed).to_string(),
+        ),
+        (
+            "rejected_connections",
+            shared.rejected.load(Ordering::Relaxed).to_string(),
+        ),
         ("keyspace_hits", status.lookup_hits.to_string()),
-        ("keyspace_misses", status.lookups.saturating_sub(status.lookup_hits).to_string()),
+        (
+            "keyspace_misses",
+            status.lookups.saturating_sub(status.lookup_hits).to_string(),
+        ),
         ("expired_keys", "0".to_owned()),
         ("evicted_keys", "0".to_owned()),
     ]

@@ -7,13 +7,14 @@ pub(super) mod docs;
 pub(super) mod expire;
 pub(super) mod flush;
 pub(super) mod handshake;
+pub(super) mod history;
 pub(super) mod info;
 pub(super) mod object;
+pub(super) mod query;
 pub(super) mod read;
 pub(super) mod scan;
 pub(super) mod set;
 pub(super) mod tally;
-pub(super) mod view;
 
 use super::parser::Args;
 
@@ -148,10 +149,17 @@ mod tests {
             ("page:*:x*", "page:a:b:xy", true),
             ("[abc", "a", true),
         ] {
-            assert_eq!(matches(pattern.as_bytes(), text.as_bytes()), expected, "{pattern} {text}");
+            assert_eq!(
+                matches(pattern.as_bytes(), text.as_bytes()),
+                expected,
+                "{pattern} {text}"
+            );
         }
         let stars = "*a".repeat(200);
-        assert!(!matches(stars.as_bytes(), "a".repeat(199).as_bytes()), "and it takes no time");
+        assert!(
+            !matches(stars.as_bytes(), "a".repeat(199).as_bytes()),
+            "and it takes no time"
+        );
     }
 
     #[test]

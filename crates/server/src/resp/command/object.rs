@@ -51,7 +51,10 @@ pub(in crate::resp) fn object(batch: &mut Batch, args: Args<'_>) -> Result<batch
     if args.len() != 3 {
         return Err(Fault::subcommand_arity("object", name));
     }
-    Ok(batch::Op::Object(Op { key: batch.key(args.at(2), Need::Value)?, question }))
+    Ok(batch::Op::Object(Op {
+        key: batch.key(args.at(2), Need::Value)?,
+        question,
+    }))
 }
 
 /// Lines of help are simple strings in both versions.

@@ -29,13 +29,17 @@ pub(in crate::resp) fn get(batch: &mut Batch, args: Args<'_>) -> Result<batch::O
 /// `MGET key [key …]`
 pub(in crate::resp) fn mget(batch: &mut Batch, args: Args<'_>) -> Result<batch::Op, Fault> {
     batch.note_reads(args.len().saturating_sub(1));
-    Ok(batch::Op::Read(Op::GetEach(batch.keys(args.from(1).iter(), Need::Value)?)))
+    Ok(batch::Op::Read(Op::GetEach(
+        batch.keys(args.from(1).iter(), Need::Value)?,
+    )))
 }
 
 /// `EXISTS key [key …]`, `TOUCH key [key …]`
 pub(in crate::resp) fn exists(batch: &mut Batch, args: Args<'_>) -> Result<batch::Op, Fault> {
     batch.note_reads(args.len().saturating_sub(1));
-    Ok(batch::Op::Read(Op::Count(batch.keys(args.from(1).iter(), Need::Value)?)))
+    Ok(batch::Op::Read(Op::Count(
+        batch.keys(args.from(1).iter(), Need::Value)?,
+    )))
 }
 
 /// `TYPE key`
@@ -56,7 +60,13 @@ impl Op {
                 }
             }
             Self::Count(part) => {
-                reply.amount_of(lists.keys(part).iter().filter(|key| turn.value(**key).is_some()).count());
+                reply.amount_of(
+                    lists
+                        .keys(part)
+                        .iter()
+                        .filter(|key| turn.value(**key).is_some())
+                        .count(),
+                );
             }
             Self::Type(key) => reply.simple(if turn.value(key).is_some() { "string" } else { "none" }),
         }

@@ -1,6 +1,6 @@
 //! DBSIZE and SCAN. The cursor is a place among the names and needs no state here: Redis's guarantee, for any number of scans.
 
-use tally_engine::ScanCursor;
+use tally_engine::{Engine, ScanCursor};
 
 use super::{is, matches};
 use crate::resp::fault::{Fault, NOT_AN_INTEGER, SYNTAX};
@@ -14,7 +14,7 @@ const MAX_COUNT: usize = 10_000;
 
 /// `DBSIZE`
 pub(in crate::resp) async fn dbsize(shared: &Shared, reply: &mut Reply<'_>) -> Result<(), Fault> {
-    let counters = shared.service.blocking(|engine| engine.count()).await?;
+    let counters = shared.service.blocking(Engine::count).await?;
     reply.integer(i64::try_from(counters).unwrap_or(i64::MAX));
     Ok(())
 }
@@ -39,8 +39,16 @@ pub(in crate::resp) async fn scan(shared: &Shared, args: Args<'_>, reply: &mut R
         }
     }
     let count = count.min(MAX_COUNT);
-    let (next, names) = shared.service.blocking(move |engine| engine.scan(ScanCursor(cursor), count)).await?;
-    let found = || names.iter().map(String::as_bytes).filter(|name| counters && matches(pattern, name));
+    let (next, names) = shared
+        .service
+        .blocking(move |engine| engine.scan(ScanCursor(cursor), count))
+        .await?;
+    let found = || {
+        names
+            .iter()
+            .map(String::as_bytes)
+            .filter(|name| counters && matches(pattern, name))
+    };
     reply.array(2);
     reply.bulk(itoa::Buffer::new().format(next.0).as_bytes());
     reply.array(found().count());

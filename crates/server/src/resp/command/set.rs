@@ -109,7 +109,7 @@ pub(in crate::resp) fn getset(batch: &mut Batch, args: Args<'_>) -> Result<batch
 /// `MSET key value [key value …]`
 pub(in crate::resp) fn mset(batch: &mut Batch, args: Args<'_>) -> Result<batch::Op, Fault> {
     let pairs = args.from(1);
-    if pairs.len() % 2 != 0 {
+    if !pairs.len().is_multiple_of(2) {
         return Err(Fault::arity("mset"));
     }
     let pairs = (0..pairs.len()).step_by(2).map(|place| {
@@ -121,7 +121,9 @@ pub(in crate::resp) fn mset(batch: &mut Batch, args: Args<'_>) -> Result<batch::
 
 /// `DEL key [key …]`, `UNLINK key [key …]`
 pub(in crate::resp) fn del(batch: &mut Batch, args: Args<'_>) -> Result<batch::Op, Fault> {
-    Ok(batch::Op::Set(Op::Delete(batch.keys(args.from(1).iter(), Need::Reset)?)))
+    Ok(batch::Op::Set(Op::Delete(
+        batch.keys(args.from(1).iter(), Need::Reset)?,
+    )))
 }
 
 /// `GETDEL key`
@@ -135,7 +137,11 @@ pub(in crate::resp) fn getex(batch: &mut Batch, args: Args<'_>) -> Result<batch:
     let life = match (args.len(), option.as_bytes()) {
         (2, _) => Life::Keep,
         (3, b"persist") => Life::Forever,
-        (4, option) => Life::Until(When::positive(args.at(3), Unit::of_option(option).ok_or(SYNTAX)?, "getex")?),
+        (4, option) => Life::Until(When::positive(
+            args.at(3),
+            Unit::of_option(option).ok_or(SYNTAX)?,
+            "getex",
+        )?),
         _ => return Err(SYNTAX),
     };
     if life == Life::Keep {
@@ -159,7 +165,13 @@ fn one(
     answer: Answer,
 ) -> Result<batch::Op, Fault> {
     let key = batch.key(args.at(1), Need::Reset)?;
-    Ok(batch::Op::Set(Op::Set(Set { key, value, life, condition, answer })))
+    Ok(batch::Op::Set(Op::Set(Set {
+        key,
+        value,
+        life,
+        condition,
+        answer,
+    })))
 }
 
 impl Op {
@@ -232,13 +244,13 @@ impl Set {
         let expiry = match self.life {
             Life::Forever => Expiry::Never,
             Life::Keep => Expiry::Keep,
-            Life::Until(when) => match when.future_ms(turn.now_ms()) {
-                Some(at) => Expiry::AtMs(at),
-                None => {
+            Life::Until(when) => {
+                let Some(at) = when.future_ms(turn.now_ms()) else {
                     turn.delete(self.key);
                     return;
-                }
-            },
+                };
+                Expiry::AtMs(at)
+            }
         };
         turn.set(self.key, self.value, expiry);
     }

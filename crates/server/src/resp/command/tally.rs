@@ -41,14 +41,21 @@ pub(in crate::resp) fn add(batch: &mut Batch, args: Args<'_>) -> Result<batch::O
     let amount = number::parse(args.at(2)).ok_or(NOT_AN_INTEGER)?;
     let name = Key::new(args.at(1))?;
     let key = batch.key(name.as_bytes(), Need::Value)?;
-    let token = options.token.map(|token| batch.token(token, payload(name, amount, options.time_ms)));
-    Ok(batch::Op::Tally(Op::Add { key, amount, time_ms: options.time_ms, token }))
+    let token = options
+        .token
+        .map(|token| batch.token(token, payload(name, amount, options.time_ms)));
+    Ok(batch::Op::Tally(Op::Add {
+        key,
+        amount,
+        time_ms: options.time_ms,
+        token,
+    }))
 }
 
 /// `TALLY.MADD key amount [key amount …]`
 pub(in crate::resp) fn madd(batch: &mut Batch, args: Args<'_>) -> Result<batch::Op, Fault> {
     let pairs = args.from(1);
-    if pairs.len() % 2 != 0 {
+    if !pairs.len().is_multiple_of(2) {
         return Err(Fault::arity("tally.madd"));
     }
     let adds = (0..pairs.len()).step_by(2).map(|place| {
@@ -139,7 +146,12 @@ fn decode(answer: &[u8]) -> Option<i64> {
 impl Op {
     pub(in crate::resp) fn apply(self, lists: &Lists, turn: &mut Turn<'_>, reply: &mut Reply<'_>) {
         match self {
-            Self::Add { key, amount, time_ms, token: None } => {
+            Self::Add {
+                key,
+                amount,
+                time_ms,
+                token: None,
+            } => {
                 let added = turn.add(key, amount, time_ms);
                 match added {
                     Ok(Some(value)) => reply.integer(value),
@@ -147,13 +159,16 @@ impl Op {
                     Err(error) => reply.error(&error.into()),
                 }
             }
-            Self::Add { key, amount, time_ms, token: Some(place) } => {
-                match with_token(key, amount, time_ms, place, lists, turn) {
-                    Ok(Some(value)) => reply.integer(value),
-                    Ok(None) => reply.nil(),
-                    Err(fault) => reply.error(&fault),
-                }
-            }
+            Self::Add {
+                key,
+                amount,
+                time_ms,
+                token: Some(place),
+            } => match with_token(key, amount, time_ms, place, lists, turn) {
+                Ok(Some(value)) => reply.integer(value),
+                Ok(None) => reply.nil(),
+                Err(fault) => reply.error(&fault),
+            },
             Self::AddEach(part) => {
                 let adds = lists.adds(part);
                 for (key, amount) in adds {
@@ -175,7 +190,9 @@ fn with_token(
     lists: &Lists,
     turn: &mut Turn<'_>,
 ) -> Result<Option<i64>, Fault> {
-    let (token, payload) = lists.token(place).ok_or(Fault::Text("ERR internal: a token was lost"))?;
+    let (token, payload) = lists
+        .token(place)
+        .ok_or(Fault::Text("ERR internal: a token was lost"))?;
     match turn.token(token, payload) {
         TokenState::New => {
             let value = turn.add(key, amount, time_ms)?;
@@ -186,8 +203,12 @@ fn with_token(
             turn.duplicate_adds(key, 1);
             Ok(decode(&answer))
         }
-        TokenState::OtherPayload => Err(Fault::Text("ERR the token was used before, with another key, amount or time")),
-        TokenState::Full => Err(Fault::Text("TRYAGAIN as many tokens are remembered as may be (setting token_limit)")),
+        TokenState::OtherPayload => Err(Fault::Text(
+            "ERR the token was used before, with another key, amount or time",
+        )),
+        TokenState::Full => Err(Fault::Text(
+            "TRYAGAIN as many tokens are remembered as may be (setting token_limit)",
+        )),
     }
 }
 

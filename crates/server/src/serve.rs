@@ -1,0 +1,169 @@
+//! The server's life: settings, store, engine, front ends, until a signal or a failure ends it.
+
+use std::io::Write;
+use std::process::ExitCode;
+use std::sync::Arc;
+use std::task::Waker;
+use std::time::Duration;
+
+use tally_counter::Acknowledgement;
+use tally_engine::{Engine, SystemClock, SystemDisk, SystemRandom, World};
+use tally_store::{Embedded, EmbeddedSettings, Store};
+use tokio::net::TcpListener;
+use tokio::signal::unix::{SignalKind, signal};
+
+use crate::access::Access;
+use crate::config::Settings;
+use crate::http::{Http, RulesInForce};
+use crate::service::Service;
+use crate::{binding, http, levels, log, resp};
+
+/// How long threads of the runtime are waited for at the end; they wait for the store at most.
+const RUNTIME_END: Duration = Duration::from_secs(5);
+
+/// Serves until a signal comes (0) or something fails (1), which is said in one line on stderr.
+pub(crate) fn run(settings: &Settings) -> ExitCode {
+    log::start(settings.log_json, &settings.log_level);
+    for warning in &settings.warnings {
+        tracing::warn!("{warning}");
+    }
+    raise_file_limit();
+    let runtime = match tokio::runtime::Builder::new_multi_thread().enable_all().build() {
+        Ok(runtime) => runtime,
+        Err(error) => return failed(&format!("cannot start threads: {error}")),
+    };
+    let ended = runtime.block_on(serve(settings));
+    runtime.shutdown_timeout(RUNTIME_END);
+    match ended {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(why) => failed(&why),
+    }
+}
+
+fn failed(why: &str) -> ExitCode {
+    drop(writeln!(std::io::stderr(), "tally: {why}"));
+    ExitCode::FAILURE
+}
+
+/// As many open files as we may have: each connection is one.
+fn raise_file_limit() {
+    use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
+    let limit = getrlimit(Resource::Nofile);
+    if let Err(error) = setrlimit(Resource::Nofile, Rlimit { current: limit.maximum, maximum: limit.maximum }) {
+        tracing::debug!(%error, "the limit of open files stays");
+    }
+}
+
+async fn serve(settings: &Settings) -> Result<(), String> {
+    check(settings)?;
+    let has_secret = settings.auth_token.is_some();
+    // Before anything is opened: a port in use must not make the journal be replayed first.
+    let http_listener = binding::bind("http", &settings.http, has_secret).await?;
+    let resp_listener = binding::bind("resp", &settings.resp, has_secret).await?;
+    let opened = settings.clone();
+    let (engine, rules) = tokio::task::spawn_blocking(move || open(&opened))
+        .await
+        .map_err(|error| format!("the engine could not be opened: {error}"))??;
+    let ready = ready_line(&http_listener, &resp_listener)?;
+    let access = Access::new(settings.auth_token.as_ref().map(|secret| secret.expose()));
+    let service = Arc::new(Service::new(Arc::clone(&engine), access, settings.ack, settings.limits));
+    let http = Http::new(Arc::clone(&service), rules, &settings.store);
+    let faces = [
+        tokio::spawn(http::serve(http_listener, http)),
+        tokio::spawn(resp::serve(resp_listener, Arc::clone(&service))),
+    ];
+    announce(&ready)?;
+    tracing::info!(version = env!("CARGO_PKG_VERSION"), data = %settings.data.display(), ack = levels::word(settings.ack), "{ready}");
+    wait_for_end(&engine).await?;
+    service.drain();
+    tracing::info!("stopping: no new connections, finishing what runs");
+    tokio::select! {
+        () = ended(faces) => {}
+        why = failure(&engine) => return Err(why),
+    }
+    let stopped = tokio::task::spawn_blocking(move || engine.stop()).await;
+    stopped.map_err(|error| format!("the engine did not stop: {error}"))?.map_err(|error| error.to_string())?;
+    tracing::info!("stopped: everything is in the store");
+    Ok(())
+}
+
+/// What this build does not have yet.
+fn check(settings: &Settings) -> Result<(), String> {
+    if settings.store != "embedded" {
+        return Err(format!("store {}: this build has no CQL back end yet; set store to embedded", settings.store));
+    }
+    if settings.ack == Acknowledgement::Replicated {
+        return Err(format!("ack replicated: {}", levels::NOT_REPLICATED));
+    }
+    Ok(())
+}
+
+fn open(settings: &Settings) -> Result<(Arc<Engine>, RulesInForce), String> {
+    let disk = SystemDisk::open(&settings.data)?;
+    let store_settings = EmbeddedSettings { cache_bytes: settings.store_cache_bytes, ..EmbeddedSettings::default() };
+    let store = Embedded::open(&settings.data.join("store"), &store_settings).map_err(|error| error.to_string())?;
+    let store: Arc<dyn Store> = Arc::new(store);
+    let world =
+        World { clock: Arc::new(SystemClock::default()), random: Arc::new(SystemRandom), disk: Arc::new(disk), store };
+    let engine_settings = tally_engine::Settings {
+        dir: settings.data.clone(),
+        journal_segment_bytes: settings.journal_segment_bytes,
+        journal_interval_ms: settings.journal_interval_ms,
+        journal_limit_bytes: settings.journal_limit_bytes,
+        round_interval_ms: settings.round_interval_ms,
+        hot_budget_bytes: settings.memory_bytes,
+        token_window_ms: settings.token_window_ms,
+        token_limit: settings.token_limit,
+    };
+    let engine = Arc::new(Engine::open(engine_settings, world).map_err(|error| error.to_string())?);
+    let rules = RulesInForce::load(&engine, settings.rules.as_deref())?;
+    engine.start().map_err(|error| error.to_string())?;
+    Ok((engine, rules))
+}
+
+fn ready_line(http: &TcpListener, resp: &TcpListener) -> Result<String, String> {
+    let address = |listener: &TcpListener| listener.local_addr().map_err(|error| format!("a listener has no address: {error}"));
+    Ok(format!("ready http={} resp={}", address(http)?, address(resp)?))
+}
+
+/// The one line on stdout: whoever started us may connect now.
+fn announce(ready: &str) -> Result<(), String> {
+    let mut stdout = std::io::stdout().lock();
+    let written = writeln!(stdout, "{ready}").and_then(|()| stdout.flush());
+    match written {
+        // Nobody reads: fine.
+        Err(error) if error.kind() != std::io::ErrorKind::BrokenPipe => Err(format!("cannot write to stdout: {error}")),
+        _ => Ok(()),
+    }
+}
+
+/// Until SIGTERM or SIGINT; an error if the engine fails before.
+async fn wait_for_end(engine: &Engine) -> Result<(), String> {
+    let listen = |kind| signal(kind).map_err(|error| format!("cannot listen for signals: {error}"));
+    let mut terminate = listen(SignalKind::terminate())?;
+    let mut interrupt = listen(SignalKind::interrupt())?;
+    tokio::select! {
+        _ = terminate.recv() => Ok(()),
+        _ = interrupt.recv() => Ok(()),
+        why = failure(engine) => Err(why),
+    }
+}
+
+/// Why the engine failed, once it has.
+async fn failure(engine: &Engine) -> String {
+    let error = std::future::poll_fn(|context| {
+        let waker: &Waker = context.waker();
+        engine.poll_failed(waker)
+    })
+    .await;
+    tracing::error!(%error, "the engine has failed: nothing is acknowledged any more");
+    format!("{error}; nothing that was acknowledged is lost: see to the cause and start again")
+}
+
+async fn ended(faces: [tokio::task::JoinHandle<()>; 2]) {
+    for face in faces {
+        if let Err(error) = face.await {
+            tracing::error!(%error, "a front end ended by a bug");
+        }
+    }
+}

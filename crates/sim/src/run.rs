@@ -1,0 +1,403 @@
+//! A run: one engine after another on one world, step by step, beside the map of what must be. Guards that whatever an engine
+//! answers, and whatever a crash leaves, is what the map says.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::panic::{AssertUnwindSafe, catch_unwind};
+
+use tally_counter::{WriterNumber, WriterRow};
+use tally_engine::{Blocked, Engine, Error, Plan, Settings, SourceWriter, Turn, Turned};
+use tally_store::{Faults, Store, Table};
+
+use crate::log::Log;
+use crate::model::{Effect, Expected, Reset};
+use crate::random::Rng;
+use crate::steps::Kind;
+use crate::trace::Trace;
+use crate::violation::{Violation, violated};
+use crate::world::{Crash, SimWorld, settings};
+
+/// A source, and how far it is.
+pub(crate) struct Source {
+    pub(crate) log: Log,
+    pub(crate) writer: Option<SourceWriter>,
+    /// Up to where its events are in the map.
+    pub(crate) applied: u64,
+    /// The cut of a round whose outcome is not known, or that is to be repeated.
+    pub(crate) attempt: Option<u64>,
+}
+
+/// How a call that did not do its work is to be taken.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Trouble {
+    /// The process has to end.
+    Dead,
+    /// It was refused for now.
+    Later,
+}
+
+/// A run under way.
+pub(crate) struct Run {
+    pub(crate) seed: u64,
+    pub(crate) world: SimWorld,
+    pub(crate) settings: Settings,
+    pub(crate) faults: Faults,
+    pub(crate) engine: Option<Engine>,
+    pub(crate) expected: Expected,
+    pub(crate) sources: Vec<Source>,
+    pub(crate) trace: Trace,
+    pub(crate) crashes: u64,
+    /// What cannot be known any more without asking what a crash took away: the run ends here, well.
+    pub(crate) abandoned: bool,
+}
+
+/// How often something refused for now is tried again before it is left.
+const PATIENCE: usize = 200;
+/// How often a start may fail before it must succeed.
+const STARTS: usize = 400;
+
+impl Run {
+    pub(crate) fn new(seed: u64, faults: Faults, segment_bytes: u64, hot_bytes: u64, trace: Trace) -> Self {
+        let source = |index| Source {
+            log: Log::new(seed, index),
+            writer: None,
+            applied: 0,
+            attempt: None,
+        };
+        Self {
+            seed,
+            world: SimWorld::new(seed, faults),
+            settings: settings(segment_bytes, hot_bytes),
+            faults,
+            engine: None,
+            expected: Expected::default(),
+            sources: (0..2).map(source).collect(),
+            trace,
+            crashes: 0,
+            abandoned: false,
+        }
+    }
+
+    /// Takes one step; whatever it finds broken, a panic of the engine included, is a violation.
+    pub(crate) fn step(&mut self, part: u64, kind: Kind) -> Result<(), Violation> {
+        let mut rng = Rng::of_part(self.seed, part);
+        catch_unwind(AssertUnwindSafe(|| self.take(&mut rng, kind))).unwrap_or_else(|panic| {
+            let text = panic.downcast_ref::<String>().map(String::as_str);
+            let text = text.or_else(|| panic.downcast_ref::<&str>().copied());
+            violated(format!("a panic: {}", text.unwrap_or("of no text")))
+        })
+    }
+
+    fn take(&mut self, rng: &mut Rng, kind: Kind) -> Result<(), Violation> {
+        if self.engine.is_none() {
+            self.start(rng)?;
+        }
+        let said = self.perform(rng, kind)?;
+        self.trace.note(format!(
+            "{kind:?} {said} @{} #{}",
+            self.expected.last(),
+            self.world.power.operations()
+        ));
+        self.after(rng)
+    }
+
+    /// After a step: what was acknowledged, and whether the process has ended.
+    fn after(&mut self, rng: &mut Rng) -> Result<(), Violation> {
+        let Some(engine) = &self.engine else { return Ok(()) };
+        let status = engine.status();
+        if status.journal_position != self.expected.last() {
+            return violated(format!(
+                "the journal's last position is {}, {} was written",
+                status.journal_position,
+                self.expected.last()
+            ));
+        }
+        self.expected.acknowledged(status.journal_synced)?;
+        if self.world.disk.has_failed() && !self.world.power.is_off() {
+            self.must_have_stopped()?;
+            let crash = if rng.percent(50) { Crash::Kill } else { Crash::Power };
+            self.crash(crash, rng);
+        } else if self.world.power.is_off() {
+            let crash = if rng.percent(30) { Crash::Kill } else { Crash::Power };
+            self.crash(crash, rng);
+        }
+        Ok(())
+    }
+
+    /// After a failed write or sync nothing may be acknowledged any more.
+    fn must_have_stopped(&mut self) -> Result<(), Violation> {
+        let Some(engine) = &self.engine else { return Ok(()) };
+        let mut plan = Plan::new();
+        match engine.turn(&mut plan, &mut |_| ()) {
+            Err(Blocked::Stopped(_)) => {}
+            other => return violated(format!("the disk failed, and a turn answers {other:?}")),
+        }
+        if engine.commit().is_ok() {
+            return violated("the disk failed, and a commit succeeds");
+        }
+        Ok(())
+    }
+
+    /// The process ends here.
+    pub(crate) fn crash(&mut self, crash: Crash, rng: &mut Rng) {
+        self.engine = None;
+        for source in &mut self.sources {
+            source.writer = None;
+        }
+        self.world.restart(crash, rng.number());
+        self.crashes += 1;
+        self.trace.note(format!("{crash:?}"));
+    }
+
+    /// Starts an engine on what the last one left, and holds what it says against the map.
+    fn start(&mut self, rng: &mut Rng) -> Result<(), Violation> {
+        for _ in 0..STARTS {
+            match Engine::open(self.settings.clone(), self.world.outside()) {
+                Ok(engine) => {
+                    let status = engine.status();
+                    self.trace.note(format!("start @{}", status.journal_position));
+                    self.engine = Some(engine);
+                    self.expected.restarted(status.journal_position)?;
+                    return self.after_start();
+                }
+                Err(error) => match self.judge(&error)? {
+                    Trouble::Dead => {
+                        let crash = if rng.percent(30) { Crash::Kill } else { Crash::Power };
+                        self.crash(crash, rng);
+                    }
+                    Trouble::Later => {}
+                },
+            }
+        }
+        violated(format!("{STARTS} starts failed"))
+    }
+
+    fn after_start(&mut self) -> Result<(), Violation> {
+        let rows = self.writers()?;
+        if let Some(row) = rows.values().find(|row| row.writer.epoch > 1) {
+            return violated(format!("no journal was lost, but there is a new epoch: {row:?}"));
+        }
+        for index in 0..self.sources.len() {
+            let Some((name, cut)) = self
+                .sources
+                .get(index)
+                .and_then(|source| Some((source.log.name.clone(), source.attempt?)))
+            else {
+                continue;
+            };
+            let row = rows.values().find(|row| row.writer.id == format!("source:{name}"));
+            if row.is_some_and(|row| row.applied.number() == cut) {
+                self.round_is_in(index)?;
+            }
+        }
+        self.check_words()
+    }
+
+    /// A source's open round is in the store, whole.
+    pub(crate) fn round_is_in(&mut self, index: usize) -> Result<(), Violation> {
+        let now = self.expected.now();
+        let Some(source) = self.sources.get_mut(index) else {
+            return Ok(());
+        };
+        let Some(cut) = source.attempt.take() else {
+            return Ok(());
+        };
+        let effects = source.log.effects(source.applied, cut, now);
+        source.applied = cut;
+        self.expected.settled(&effects)
+    }
+
+    /// The rows of all writers, as they stand.
+    pub(crate) fn writers(&self) -> Result<BTreeMap<WriterNumber, WriterRow>, Violation> {
+        let store = self.world.model.snapshot();
+        store.set_faults(Faults::none());
+        store.fail_from(None);
+        let mut rows = BTreeMap::new();
+        let walked = store.walk(Table::Writers, &[], usize::MAX, &mut |_, row| {
+            if let Ok(row) = WriterRow::decode(row.value) {
+                rows.insert(row.number, row);
+            }
+            Ok(())
+        });
+        match walked {
+            Ok(_) => Ok(rows),
+            Err(error) => violated(error.to_string()),
+        }
+    }
+
+    /// The store's callers keep their word about the order of what they put.
+    fn check_words(&self) -> Result<(), Violation> {
+        match self.world.model.broken_words() {
+            0 => Ok(()),
+            broken => violated(format!("{broken} rows were put as growing and did not grow")),
+        }
+    }
+
+    /// Whether an error may come, and what follows from it.
+    pub(crate) fn judge(&self, error: &Error) -> Result<Trouble, Violation> {
+        if self.world.power.is_off() || self.world.disk.has_failed() {
+            return Ok(Trouble::Dead);
+        }
+        let may_refuse = self.faults != Faults::none() || self.world.disk.is_full();
+        match error {
+            Error::Unavailable(_) if may_refuse => Ok(Trouble::Later),
+            other => violated(format!("without cause: {other:?}")),
+        }
+    }
+
+    /// A call of the engine; `None` where it was refused or the process has to end.
+    pub(crate) fn call<T>(&self, call: impl FnOnce(&Engine) -> Result<T, Error>) -> Result<Option<T>, Violation> {
+        let Some(engine) = &self.engine else { return Ok(None) };
+        match call(engine) {
+            Ok(answer) => Ok(Some(answer)),
+            Err(error) => self.judge(&error).map(|_| None),
+        }
+    }
+
+    /// A call that changes nothing, tried until it is answered.
+    pub(crate) fn ask<T>(&self, call: impl Fn(&Engine) -> Result<T, Error>) -> Result<Option<T>, Violation> {
+        for _ in 0..PATIENCE {
+            let Some(engine) = &self.engine else { return Ok(None) };
+            match call(engine) {
+                Ok(answer) => return Ok(Some(answer)),
+                Err(error) => {
+                    if self.judge(&error)? == Trouble::Dead {
+                        return Ok(None);
+                    }
+                }
+            }
+        }
+        Ok(None)
+    }
+
+    /// Takes a turn; `None` where it was refused, with nothing applied, or the process has to end.
+    pub(crate) fn turn<R>(
+        &self,
+        plan: &mut Plan,
+        work: &mut dyn FnMut(&mut Turn<'_>) -> R,
+    ) -> Result<Option<Turned<R>>, Violation> {
+        let Some(engine) = &self.engine else { return Ok(None) };
+        for _ in 0..PATIENCE {
+            let tried = match engine.turn(plan, work) {
+                Ok(turned) => return Ok(Some(turned)),
+                Err(Blocked::Load) => engine.load(plan),
+                Err(Blocked::Full(_)) => engine.round(),
+                Err(Blocked::DiskFull) if self.world.disk.is_full() => return Ok(None),
+                Err(Blocked::DiskFull) => engine.commit(),
+                Err(Blocked::TooLarge { limit_bytes }) => {
+                    return violated(format!("a small request is larger than {limit_bytes}"));
+                }
+                Err(Blocked::Stopped(why)) => Err(Error::Unavailable(why)),
+            };
+            if let Err(error) = tried
+                && self.judge(&error)? == Trouble::Dead
+            {
+                return Ok(None);
+            }
+        }
+        if self.faults == Faults::none() && !self.world.disk.is_full() {
+            return violated("a turn was refused for ever");
+        }
+        Ok(None)
+    }
+
+    /// A turn's work is done: ends of counters whose time had come, then `effects`.
+    pub(crate) fn wrote<R>(
+        &mut self,
+        turned: &Turned<R>,
+        keys: &[&str],
+        now_ms: u64,
+        effects: Vec<Effect>,
+    ) -> Result<(), Violation> {
+        let ends = self.due(keys, now_ms);
+        let all: Vec<Effect> = ends.into_iter().chain(effects).collect();
+        match turned.position {
+            None if all.is_empty() => Ok(()),
+            None => violated(format!("nothing was written, expected {all:?}")),
+            Some(position) if all.is_empty() => violated(format!("position {position} for nothing")),
+            Some(position) => {
+                let all = self.with_seen(all)?;
+                self.expected.wrote(position.number(), all)
+            }
+        }
+    }
+
+    /// What a turn over these keys ends by itself.
+    pub(crate) fn due(&self, keys: &[&str], now_ms: u64) -> Vec<Effect> {
+        let keys: BTreeSet<&str> = keys.iter().copied().collect();
+        let now = self.expected.now();
+        let due = keys
+            .into_iter()
+            .filter(|key| now.counters.get(*key).is_some_and(|counter| counter.is_due(now_ms)));
+        due.map(|key| Effect::End { key: key.to_owned() }).collect()
+    }
+
+    /// Puts before each reset what it had seen of open rounds, as the head says that it wrote (rule 12).
+    fn with_seen(&mut self, effects: Vec<Effect>) -> Result<Vec<Effect>, Violation> {
+        if self.sources.iter().all(|source| source.attempt.is_none()) {
+            return Ok(effects);
+        }
+        let mut all = Vec::new();
+        for effect in effects {
+            let reset = match &effect {
+                Effect::End { key } => Some((key.clone(), Reset::Life)),
+                Effect::Set { key, .. } => Some((key.clone(), Reset::Total)),
+                _ => None,
+            };
+            if let Some((key, reset)) = reset {
+                all.extend(self.seen(&key, reset)?);
+            }
+            all.push(effect);
+        }
+        Ok(all)
+    }
+
+    fn seen(&mut self, key: &str, reset: Reset) -> Result<Vec<Effect>, Violation> {
+        let Ok(name) = tally_counter::Key::new(key.as_bytes()) else {
+            return violated("a key that is none");
+        };
+        let Some(explained) = self.ask(|engine| engine.explain(name))? else {
+            self.abandoned = true;
+            return Ok(Vec::new());
+        };
+        let Some(head) = explained.head else {
+            return violated(format!("{key} was reset and has no head"));
+        };
+        let rows = self.writers()?;
+        let mut seen = Vec::new();
+        for (index, source) in self.sources.iter().enumerate() {
+            let Some(cut) = source.attempt else { continue };
+            let id = format!("source:{}", source.log.name);
+            let number = rows.values().find(|row| row.writer.id == id).map(|row| row.number);
+            if number.is_some_and(|number| head.seen_of(number).number() >= cut) {
+                let key = key.to_owned();
+                seen.push(Effect::Seen {
+                    source: index,
+                    key,
+                    reset,
+                });
+            }
+        }
+        Ok(seen)
+    }
+
+    /// What open rounds of sources may or may not have brought to each counter's value yet.
+    pub(crate) fn uncertain(&self) -> BTreeMap<&'static str, Vec<i128>> {
+        let mut uncertain: BTreeMap<&'static str, Vec<i128>> = BTreeMap::new();
+        for (index, source) in self.sources.iter().enumerate() {
+            let Some(cut) = source.attempt else { continue };
+            for (key, total) in source.log.totals(source.applied, cut) {
+                if self.expected.now().seen.contains_key(&(index, key.to_owned())) {
+                    uncertain.entry(key).or_default();
+                } else {
+                    uncertain.entry(key).or_default().push(total);
+                }
+            }
+        }
+        uncertain
+    }
+
+    /// Whether a counter's value is certain.
+    pub(crate) fn is_certain(&self, key: &str) -> bool {
+        !self.uncertain().contains_key(key)
+    }
+}

@@ -1,0 +1,56 @@
+//! Small scenarios, crashed at every single write and sync in turn: nothing of their few lines escapes.
+
+use tally_store::Faults;
+
+use crate::random::Rng;
+use crate::run::Run;
+use crate::steps::Kind;
+use crate::trace::Trace;
+use crate::violation::Violation;
+
+/// What each does, in order.
+pub const SCENARIOS: usize = 6;
+
+/// What a scenario does between two crashes.
+fn kinds(scenario: usize, rng: &mut Rng) -> Vec<Kind> {
+    use Kind::{Blind, Commit, Declare, Delete, Expire, Round, Set, Several, SourcePut, Tidy, Token, Valued};
+    let every = match scenario {
+        0 => vec![Blind, Commit, Valued, Commit, Round, Blind, Round],
+        1 => vec![Blind, Set, Valued, Commit, Round, Delete, Blind, Commit, Round, Tidy, Set, Round],
+        2 => vec![SourcePut, Blind, SourcePut, Set, SourcePut, Delete, SourcePut, Round, Set, SourcePut, Round],
+        3 => vec![Token, Token, Commit, Token, Round, Token, Tidy, Token, Several, Round, Token],
+        4 => vec![Blind, Declare, SourcePut, Several, Round, Declare, Blind, SourcePut, Round, Expire, Blind, Round],
+        _ => Vec::new(),
+    };
+    if every.is_empty() {
+        return (0..14).map(|_| Kind::any(rng)).collect();
+    }
+    every
+}
+
+/// Runs a scenario of a seed, once for each of its writes and syncs, which is then the last; answers how many there were.
+pub fn exhaust(scenario: usize, seed: u64) -> Result<u64, (u64, Violation)> {
+    let whole = crash_at(scenario, seed, None).map_err(|violation| (u64::MAX, violation))?;
+    for last in 0..whole {
+        crash_at(scenario, seed, Some(last)).map_err(|violation| (last, violation))?;
+    }
+    Ok(whole)
+}
+
+fn crash_at(scenario: usize, seed: u64, last: Option<u64>) -> Result<u64, Violation> {
+    let mut rng = Rng::of_part(seed, u64::try_from(scenario).unwrap_or(0));
+    let mut run = Run::new(seed, Faults::none(), 4_096, 1 << 26, Trace::new(false));
+    if let Some(last) = last {
+        run.world.power.lasts(last);
+    }
+    let kinds = kinds(scenario, &mut rng);
+    for (number, kind) in (0..).zip(&kinds) {
+        run.step(number, *kind)?;
+        if last.is_some() && run.crashes > 0 {
+            run.step(number, Kind::Check)?;
+        }
+    }
+    let operations = run.world.power.operations();
+    run.heal()?;
+    Ok(operations)
+}

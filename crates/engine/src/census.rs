@@ -1,7 +1,7 @@
 //! How many counters there are. Derived, never stored: a start walks the names once, in slices, while rounds go on, and from
 //! then on each round's new and ended names move the figure. Exact, because names are only written where this is told of it.
 
-use std::collections::BTreeSet;
+use std::collections::BTreeMap;
 
 use tally_store::{Addresses, Batch, Store, StoreError, Table};
 
@@ -43,36 +43,43 @@ impl Census {
         Ok(self.done)
     }
 
-    /// A round is about to put (rows of names among others) and to remove names: to be called before it does.
+    /// A round is about to put (rows of names among others) and to remove names: to be called before it does. Where it then fails,
+    /// [`Census::restart`].
     pub(crate) fn note(&mut self, store: &dyn Store, put: &Batch, gone: &Batch) -> Result<(), StoreError> {
-        let names = |rows: &'_ Batch| -> BTreeSet<Vec<u8>> {
-            let names = rows
-                .rows()
-                .filter(|row| row.address.table == Table::Names)
-                .map(|row| row.address.key.to_vec());
-            names.filter(|name| self.done || *name <= self.cursor).collect()
+        let names = |rows: &'_ Batch| -> BTreeMap<Vec<u8>, u64> {
+            let names = rows.rows().filter(|row| row.address.table == Table::Names);
+            let names = names.map(|row| (row.address.key.to_vec(), row.position));
+            names.filter(|(name, _)| self.done || *name <= self.cursor).collect()
         };
         let (put, gone) = (names(put), names(gone));
         if put.is_empty() && gone.is_empty() {
             return Ok(());
         }
         let mut addresses = Addresses::new();
-        for name in put.iter().chain(&gone) {
+        for name in put.keys().chain(gone.keys()) {
             let slot = tally_counter::Slot::of(name).number();
             addresses.push_with(Table::Names, slot, |out| out.extend_from_slice(name));
         }
-        let mut present = BTreeSet::new();
+        let mut present = BTreeMap::new();
         store.get(&addresses, &mut |_, row| {
-            present.insert(row.address.key.to_vec());
+            present.insert(row.address.key.to_vec(), row.position);
             Ok(())
         })?;
-        let count = |names: &BTreeSet<Vec<u8>>, there: bool| {
-            u64::try_from(names.iter().filter(|name| present.contains(*name) == there).count()).unwrap_or(0)
-        };
+        let new = put.keys().filter(|name| !present.contains_key(*name)).count();
+        // A name of a later life stays.
+        let ended = gone
+            .iter()
+            .filter(|(name, life)| present.get(*name).is_some_and(|stands| stands <= life))
+            .count();
         self.count = self
             .count
-            .saturating_add(count(&put, false))
-            .saturating_sub(count(&gone, true));
+            .saturating_add(u64::try_from(new).unwrap_or(0))
+            .saturating_sub(u64::try_from(ended).unwrap_or(0));
         Ok(())
+    }
+
+    /// What was put and removed is not known: all names are walked over again.
+    pub(crate) fn restart(&mut self) {
+        *self = Self::default();
     }
 }

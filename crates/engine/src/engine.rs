@@ -105,7 +105,7 @@ impl Engine {
         let mut core = self.core.lock();
         self.admit(&mut core, plan)?;
         self.install(&mut core, plan);
-        if resolve(&mut core, plan) {
+        if resolve(&mut core, plan, now_ms) {
             plan.stamp = Some(core.stamp);
             return Err(Blocked::Load);
         }
@@ -347,7 +347,7 @@ impl Engine {
 }
 
 /// Finds the plan's counters. `true`: some must be read first.
-fn resolve(core: &mut Core, plan: &mut Plan) -> bool {
+fn resolve(core: &mut Core, plan: &mut Plan, now_ms: u64) -> bool {
     let mut cold = false;
     let Plan {
         bytes, keys, tokens, ..
@@ -357,19 +357,17 @@ fn resolve(core: &mut Core, plan: &mut Plan) -> bool {
         key.id = core.table.find(key.hash.unwrap_or(0), name);
         let found = key.id.and_then(|id| core.table.get(id));
         let loaded = found.is_some_and(|counter| counter.loaded);
-        let expires = found.is_some_and(|counter| counter.head.as_ref().is_some_and(|head| head.expires_ms.is_some()));
+        let ended = found.is_some_and(|counter| counter.head.as_ref().is_some_and(|head| head.expired(now_ms)));
+        // An end that is met is a reset, too: both go by what others have counted.
+        let resets = core.foreign > 0 && (ended || key.need == Need::Reset);
         key.cold = key.loaded.is_none()
             && match key.need {
-                Need::Blind => {
-                    !loaded
-                        && core
-                            .namespaces
-                            .get(core.namespaces.of(name))
-                            .is_some_and(|namespace| namespace.expires)
-                }
-                // An end that is met is a reset, too.
-                Need::Value => !loaded || (expires && core.foreign > 0),
-                Need::Reset => !loaded || core.foreign > 0,
+                Need::Blind if !loaded => core
+                    .namespaces
+                    .get(core.namespaces.of(name))
+                    .is_some_and(|namespace| namespace.expires),
+                Need::Blind => resets,
+                Need::Value | Need::Reset => !loaded || resets,
             };
         cold |= key.cold;
         core.counts.lookups = core.counts.lookups.saturating_add(1);

@@ -94,9 +94,10 @@ impl Flusher {
                 .map_err(|error| FlushError::Beyond(item.key.as_str().to_owned(), error))?;
         }
         self.census.note(store, &rows.first, &rows.gone)?;
-        store.put(&rows.first, order)?;
-        store.put(&rows.second, order)?;
-        store.remove(&rows.gone)?;
+        if let Err(error) = put_rows(store, &rows, order) {
+            self.census.restart();
+            return Err(error.into());
+        }
         let count = rows.first.len().saturating_add(rows.second.len());
         self.rows = self.rows.saturating_add(u64::try_from(count).unwrap_or(u64::MAX));
         if cached {
@@ -167,6 +168,13 @@ impl Flusher {
         }
         Ok(stored.into_iter().map(Option::unwrap_or_default).collect())
     }
+}
+
+/// Names and heads first (rules 11 and 14).
+fn put_rows(store: &dyn Store, rows: &Rows, order: Order) -> Result<(), StoreError> {
+    store.put(&rows.first, order)?;
+    store.put(&rows.second, order)?;
+    store.remove(&rows.gone)
 }
 
 /// Why a round could not be put.

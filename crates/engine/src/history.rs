@@ -67,7 +67,7 @@ impl Engine {
         to: Minute,
     ) -> Result<StepRead, Error> {
         for _ in 0..ATTEMPTS {
-            let (stamp, closing, open, boundary, off) = {
+            let (stamp, closing, open, boundary, off, cut_boundary) = {
                 let core = self.core.lock();
                 let (closing, open) = core.unflushed(key.as_str());
                 let namespace = core.namespaces.get(core.namespaces.of(key.as_str()));
@@ -76,7 +76,10 @@ impl Engine {
                     .unwrap_or_default();
                 let off =
                     namespace.is_some_and(|namespace| namespace.policy.history.keep(step) == tally_counter::Keep::Off);
-                (core.stamp, closing, open, boundary, off)
+                // A closing round goes by the boundaries of its cut, which a source may have moved on since.
+                let at_cut = core.closing.as_ref().and_then(|closing| closing.policies.of(key.as_str()));
+                let at_cut = at_cut.and_then(|(_, kept)| kept.get(usize::from(step.code())).copied());
+                (core.stamp, closing, open, boundary, off, at_cut.unwrap_or(boundary))
             };
             let own = self.registry.own();
             let head = self.stored_head(key)?;
@@ -111,13 +114,13 @@ impl Engine {
                     let (chunk, _) = step.place(minute);
                     let row = rows.iter().find(|(writer, at, _)| *writer == own && *at == chunk);
                     let left = lefts.iter().find(|(writer, _)| *writer == own);
-                    if has_left(step, minute, boundary) {
+                    if has_left(step, minute, cut_boundary) {
                         left.is_some_and(|(_, left)| left.position == cut)
                     } else {
                         row.is_some_and(|(.., window)| window.position == cut)
                     }
                 };
-                add_delta(&mut read, &delta, step, boundary, &|minute| off || stored(minute));
+                add_delta(&mut read, &delta, step, cut_boundary, &|minute| off || stored(minute));
             }
             if let Some(delta) = open {
                 add_delta(&mut read, &delta, step, boundary, &|_| off);

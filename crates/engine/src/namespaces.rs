@@ -124,8 +124,15 @@ impl Namespaces {
         }
     }
 
-    /// What is to be kept of all namespaces, by name.
+    /// What is to be kept of all namespaces, by name; those of which nothing is to be kept are left out.
     pub(crate) fn kept(&self) -> BTreeMap<String, Kept> {
+        let mut kept = self.kept_of_all();
+        kept.retain(|_, kept| *kept != Kept::default());
+        kept
+    }
+
+    /// The same with all of them: which there are is part of it.
+    pub(crate) fn kept_of_all(&self) -> BTreeMap<String, Kept> {
         let kept = |namespace: &Namespace| Kept {
             boundaries: namespace.boundaries,
             expires: namespace.expires,
@@ -133,7 +140,6 @@ impl Namespaces {
         self.list
             .iter()
             .map(|namespace| (namespace.name.clone(), kept(namespace)))
-            .filter(|(_, kept)| *kept != Kept::default())
             .collect()
     }
 

@@ -47,8 +47,7 @@ impl Engine {
                     epoch: 1,
                 },
                 start,
-                Position::ZERO,
-                WriterState::Active,
+                None,
             )?,
         };
         let row = after_loss(&world, &registry, row, start)?;
@@ -60,6 +59,10 @@ impl Engine {
         read_policies(world.store.as_ref(), &row, &mut core)?;
         core.namespaces
             .raise(&Resume::decode(&row.resume).map_err(corrupt)?.kept);
+        // What sources have moved stays moved, whether or not they are opened again.
+        for source in registry.sources() {
+            core.namespaces.raise(&crate::source::kept_of(&source).map_err(corrupt)?);
+        }
         let ledger = crate::round::own_ledger(world.store.as_ref(), &row)?;
         let replayed = Self::replay(&world, &row, &mut core)?;
         let position = replayed.end.unwrap_or(row.applied).max(row.applied);
@@ -103,6 +106,7 @@ impl Engine {
     fn replay(world: &World, row: &WriterRow, core: &mut Core) -> Result<journal::Replay, Error> {
         let mut applied_entries = 0_u64;
         let pending = row.pending;
+        let pending_kept = Resume::decode(&row.pending_resume).map_err(corrupt)?.kept;
         let replayed = journal::replay(&world.disk, row.number.0, row.applied, &mut |position, content| {
             if position.number() != core.tail.position().number().saturating_add(1) {
                 return Err(JournalError::Corrupt(format!(
@@ -115,6 +119,8 @@ impl Engine {
             core.tail = journal::Tail::new(position);
             applied_entries = applied_entries.saturating_add(1);
             if pending == Some(position) {
+                // The cut that was made went by more than this log: by the newest windows of sources, and of rounds before.
+                core.namespaces.raise(&pending_kept);
                 core.cut(position);
             }
             Ok(())
@@ -163,6 +169,11 @@ fn after_loss(world: &World, registry: &Registry, row: WriterRow, start: StartId
                 .map_err(|error| Error::Failed(error.to_string()))?;
         }
     }
+    // They must not come back under the new epoch, which would take them for another node's.
+    world
+        .disk
+        .sync_names()
+        .map_err(|error| Error::Failed(error.to_string()))?;
     let sealed = WriterRow {
         state: WriterState::Sealed,
         ..row.clone()
@@ -172,13 +183,7 @@ fn after_loss(world: &World, registry: &Registry, row: WriterRow, start: StartId
         epoch: sealed.writer.epoch.saturating_add(1),
         ..sealed.writer.clone()
     };
-    let fresh = registry.create(writer, start, Position::ZERO, WriterState::Active)?;
-    let going_on = WriterRow {
-        policies: sealed.policies,
-        resume: sealed.resume.clone(),
-        ..fresh.clone()
-    };
-    registry.change(&fresh, going_on)
+    registry.create(writer, start, Some(&sealed))
 }
 
 /// The policies and documents as of the applied position: of each name the newest version that is not beyond the row's.

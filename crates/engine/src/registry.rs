@@ -87,6 +87,13 @@ impl Registry {
             .count()
     }
 
+    /// The rows of all writers but the nodes'.
+    pub(crate) fn sources(&self) -> Vec<WriterRow> {
+        let rows = self.rows.read();
+        let sources = rows.values().filter(|row| row.writer.id.starts_with("source:"));
+        sources.cloned().collect()
+    }
+
     /// The row of this number.
     pub(crate) fn row(&self, number: WriterNumber) -> Option<WriterRow> {
         self.rows.read().get(&number).cloned()
@@ -117,13 +124,12 @@ impl Registry {
         Err(unsettled(&row.writer.id))
     }
 
-    /// Registers a writer that is not there: a new log, or the next epoch of one.
+    /// Registers a writer that is not there: a new log, or the next epoch of one, which goes by what `before` kept.
     pub(crate) fn create(
         &self,
         writer: WriterId,
         start: StartId,
-        applied: Position,
-        state: WriterState,
+        before: Option<&WriterRow>,
     ) -> Result<WriterRow, Error> {
         for _ in 0..SETTLE_ATTEMPTS {
             let next = self.next_number()?;
@@ -131,12 +137,12 @@ impl Registry {
             let row = WriterRow {
                 number,
                 writer: writer.clone(),
-                state,
+                state: WriterState::Active,
                 start,
-                applied,
+                applied: Position::ZERO,
                 pending: None,
-                policies: 0,
-                resume: Vec::new(),
+                policies: before.map_or(0, |before| before.policies),
+                resume: before.map(|before| before.resume.clone()).unwrap_or_default(),
                 pending_resume: Vec::new(),
             };
             let (key, value) = (row_key(&writer), row.encoded());

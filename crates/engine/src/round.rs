@@ -86,8 +86,11 @@ impl Engine {
     /// Runs a round over everything that was written until now, and waits for it. Nothing to do: nothing done.
     pub fn round(&self) -> Result<(), Error> {
         let mut own = self.own.lock();
-        if let Some((closing, order)) = self.begin_round() {
+        while let Some((closing, order)) = self.begin_round() {
             self.finish_round(&mut own, &closing, order)?;
+            if order == Order::Growing {
+                break;
+            }
         }
         Ok(())
     }

@@ -4,7 +4,7 @@
 use std::collections::{BTreeMap, HashMap};
 
 use tally_counter::{
-    Delta, Figures, Key, Minute, Outcome, Position, Reader, StartId, WriterId, WriterRow, WriterState, put_bytes,
+    Delta, Figures, Key, Minute, Outcome, Position, Reader, StartId, WriterId, WriterRow, put_bytes,
 };
 use tally_store::{Order, Store};
 
@@ -12,7 +12,7 @@ use crate::Error;
 use crate::engine::Engine;
 use crate::flush::{CHUNK, Cut, Item};
 use crate::ledger::{self, Subject};
-use crate::namespaces::{self, Kept};
+use crate::namespaces::{self, Kept, Namespace};
 use crate::round::{Policies, flush_error, put_figures};
 
 /// What a stretch of a log adds up to.
@@ -127,6 +127,11 @@ fn encode_resume(kept: &BTreeMap<String, Kept>, caller: &[u8]) -> Vec<u8> {
     out
 }
 
+/// The namespaces' boundaries that a source's row keeps.
+pub(crate) fn kept_of(row: &WriterRow) -> Result<BTreeMap<String, Kept>, tally_counter::Corrupt> {
+    Ok(decode_resume(&row.resume)?.0)
+}
+
 fn decode_resume(bytes: &[u8]) -> Result<(BTreeMap<String, Kept>, Vec<u8>), tally_counter::Corrupt> {
     if bytes.is_empty() {
         return Ok((BTreeMap::new(), Vec::new()));
@@ -147,7 +152,7 @@ impl Engine {
             Some(row) => self.registry.claim(&row, start)?,
             None => self
                 .registry
-                .create(WriterId { id, epoch: 1 }, start, Position::ZERO, WriterState::Active)?,
+                .create(WriterId { id, epoch: 1 }, start, None)?,
         };
         self.world.store.durable()?;
         let (kept, resume) = decode_resume(&row.resume).map_err(|error| Error::Corrupt(error.to_string()))?;
@@ -224,7 +229,7 @@ impl Engine {
         put_figures(
             store,
             round,
-            &self.subjects(writer, fold),
+            &subjects(writer, fold, &policies),
             &mut writer.ledger,
             Order::Any,
         )?;
@@ -251,12 +256,12 @@ impl Engine {
             let (kept, _) =
                 decode_resume(&writer.row.pending_resume).map_err(|error| Error::Corrupt(error.to_string()))?;
             core.namespaces.raise(&kept);
-            let boundaries = |name: &str| kept.get(name).map(|kept| kept.boundaries).unwrap_or_default();
-            let list = core
-                .namespaces
-                .iter()
-                .map(|one| (one.name.clone(), one.policy.clone(), boundaries(&one.name)))
-                .collect();
+            // A namespace that was declared since then had no part in this round.
+            let of_cut = |one: &Namespace| {
+                let kept = kept.get(&one.name)?;
+                Some((one.name.clone(), one.policy.clone(), kept.boundaries))
+            };
+            let list = core.namespaces.iter().filter_map(of_cut).collect();
             return Ok((Policies { list }, kept));
         }
         for (key, delta) in &fold.deltas {
@@ -274,7 +279,7 @@ impl Engine {
             .iter()
             .map(|one| (one.name.clone(), one.policy.clone(), one.boundaries))
             .collect();
-        Ok((Policies { list }, core.namespaces.kept()))
+        Ok((Policies { list }, core.namespaces.kept_of_all()))
     }
 
     fn put_fold(
@@ -298,7 +303,7 @@ impl Engine {
             .collect();
         entries.sort_unstable_by_key(|(slot, hash, key, _)| (*slot, *hash, *key));
         for chunk in entries.chunks(CHUNK) {
-            let heads = self.unflushed_heads(chunk.iter().map(|(.., key, _)| *key));
+            let heads = self.unflushed_heads(chunk.iter().map(|(.., key, _)| *key))?;
             let mut items = Vec::with_capacity(chunk.len());
             for ((.., name, delta), head) in chunk.iter().zip(heads) {
                 let Ok(key) = Key::new(name.as_bytes()) else { continue };
@@ -323,35 +328,24 @@ impl Engine {
         Ok(())
     }
 
-    /// The heads that memory has of some counters: the store may lack the newest.
-    fn unflushed_heads<'k>(&self, keys: impl Iterator<Item = &'k str>) -> Vec<Option<tally_counter::Head>> {
+    /// The heads that memory has of some counters: the store may lack the newest. They are in the journal when this returns: what is
+    /// counted under a head must not outlive it.
+    fn unflushed_heads<'k>(
+        &self,
+        keys: impl Iterator<Item = &'k str>,
+    ) -> Result<Vec<Option<tally_counter::Head>>, Error> {
         let core = self.core.lock();
-        keys.map(|key| {
+        let heads = keys.map(|key| {
             let counter = core.table.find(core.hash(key), key).and_then(|id| core.table.get(id))?;
             counter.head.as_deref().cloned()
-        })
-        .collect()
-    }
-
-    fn subjects(&self, writer: &SourceWriter, fold: &Fold) -> BTreeMap<Subject, Figures> {
-        let core = self.core.lock();
-        let mut subjects: BTreeMap<Subject, Figures> = BTreeMap::new();
-        for (prefix, figures) in &fold.adds {
-            let name = core
-                .namespaces
-                .named(prefix)
-                .and_then(|index| core.namespaces.get(index))
-                .map_or(namespaces::DEFAULT, |one| &one.name);
-            subjects
-                .entry(Subject::Namespace(name.to_owned()))
-                .or_default()
-                .absorb(figures);
-        }
+        });
+        let heads: Vec<Option<tally_counter::Head>> = heads.collect();
+        let written = core.tail.position();
         drop(core);
-        if !fold.source.is_empty() {
-            subjects.insert(Subject::Source(writer.source.clone()), fold.source.clone());
+        if heads.iter().any(Option::is_some) {
+            self.sync_to(written)?;
         }
-        subjects
+        Ok(heads)
     }
 
     /// What memory knew of the counters of a fold is old now: the next read asks the store.
@@ -367,4 +361,21 @@ impl Engine {
             core.stamp = core.stamp.saturating_add(1);
         }
     }
+}
+
+/// The figures of a fold, of its source and of the namespaces of its cut.
+fn subjects(writer: &SourceWriter, fold: &Fold, policies: &Policies) -> BTreeMap<Subject, Figures> {
+    let mut subjects: BTreeMap<Subject, Figures> = BTreeMap::new();
+    for (prefix, figures) in &fold.adds {
+        let declared = policies.list.iter().any(|(name, ..)| name.as_str() == &**prefix);
+        let name = if declared { prefix } else { namespaces::DEFAULT };
+        subjects
+            .entry(Subject::Namespace(name.to_owned()))
+            .or_default()
+            .absorb(figures);
+    }
+    if !fold.source.is_empty() {
+        subjects.insert(Subject::Source(writer.source.clone()), fold.source.clone());
+    }
+    subjects
 }

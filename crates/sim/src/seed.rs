@@ -37,16 +37,17 @@ pub fn run(seed: u64, steps: usize, keep_lines: bool) -> Outcome {
 /// The fewest steps of a failing seed that were found to fail too, and how: what a person reads.
 pub fn reduce(seed: u64, steps: usize) -> Outcome {
     let mut steps = steps_of(seed, steps);
-    if let Some((failed, _)) = run_steps(seed, &steps, false).failure {
-        steps.truncate(failed + 1);
-    }
+    let Some((failed, first)) = run_steps(seed, &steps, false).failure else {
+        return run_steps(seed, &steps, true);
+    };
+    steps.truncate(failed + 1);
     let mut size = steps.len() / 2;
     while size > 0 {
         let mut at = 0;
         while at < steps.len() {
             let until = at.saturating_add(size).min(steps.len());
             let fewer: Vec<Numbered> = steps.iter().take(at).chain(steps.iter().skip(until)).copied().collect();
-            if run_steps(seed, &fewer, false).failure.is_some() {
+            if run_steps(seed, &fewer, false).failure.is_some_and(|(_, found)| found.is_like(&first)) {
                 steps = fewer;
             } else {
                 at = until;

@@ -39,7 +39,7 @@ impl Latency {
         let read = |count: &AtomicU64| count.load(Ordering::Relaxed);
         let mut buckets: Vec<(f64, u64)> =
             BOUNDS_US.iter().zip(&self.buckets).map(|(bound, count)| (*bound as f64 / 1e6, read(count))).collect();
-        buckets.push((f64::MAX, read(&self.beyond)));
+        buckets.push((f64::INFINITY, read(&self.beyond)));
         let count = buckets.iter().map(|(_, count)| count).sum();
         Snapshot { sum_s: read(&self.sum_us) as f64 / 1e6, count, buckets }
     }
@@ -59,6 +59,6 @@ mod tests {
         assert_eq!(snapshot.count, 5);
         assert_eq!(snapshot.buckets.first(), Some(&(0.000_025, 3)));
         assert_eq!(snapshot.buckets.get(1), Some(&(0.000_05, 1)));
-        assert_eq!(snapshot.buckets.last(), Some(&(f64::MAX, 1)));
+        assert_eq!(snapshot.buckets.last(), Some(&(f64::INFINITY, 1)));
     }
 }

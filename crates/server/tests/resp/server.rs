@@ -28,13 +28,19 @@ impl Tally {
             .spawn()
             .unwrap();
         let mut ready = String::new();
-        BufReader::new(child.stdout.take().unwrap()).read_line(&mut ready).unwrap();
+        BufReader::new(child.stdout.take().unwrap())
+            .read_line(&mut ready)
+            .unwrap();
         let address = ready.split_whitespace().find_map(|word| word.strip_prefix("resp="));
         let Some(resp) = address.map(str::to_owned) else {
             child.kill().unwrap();
             panic!("tally serve said {ready:?}");
         };
-        Self { child, resp, _data: data }
+        Self {
+            child,
+            resp,
+            _data: data,
+        }
     }
 
     pub(crate) fn connect(&self) -> TcpStream {
@@ -77,7 +83,9 @@ impl Redis {
             .spawn()
             .expect("redis-server is installed (apt-get install redis-server)");
         let mut lines = BufReader::new(child.stdout.take().unwrap()).lines();
-        let ready = lines.by_ref().any(|line| line.unwrap().contains("eady to accept connections"));
+        let ready = lines
+            .by_ref()
+            .any(|line| line.unwrap().contains("eady to accept connections"));
         // Redis must not wait for somebody to read what it says.
         std::thread::spawn(move || lines.for_each(drop));
         assert!(ready, "redis-server ended before it was ready");

@@ -29,7 +29,11 @@ pub(crate) fn connections(name: &str) -> Vec<Vec<Step>> {
         }
         let (differs, varies) = (line.starts_with("! "), line.starts_with("~ "));
         let line = if differs || varies { &line[2..] } else { line };
-        connections.last_mut().unwrap().push(Step { line: line.to_owned(), differs, varies });
+        connections.last_mut().unwrap().push(Step {
+            line: line.to_owned(),
+            differs,
+            varies,
+        });
     }
     connections
 }
@@ -79,11 +83,21 @@ pub(crate) fn check_golden(name: &str, protocol: u8, connections: &[Vec<Step>], 
     }
     let golden = std::fs::read_to_string(&path).unwrap();
     let lines = golden.lines().zip(transcript.lines()).enumerate();
-    let different = lines.filter(|(_, (golden, answered))| golden != answered).map(|(number, (golden, answered))| {
-        format!("{}:{}: expected {golden:?}, not {answered:?}", path.display(), number + 1)
-    });
+    let different = lines
+        .filter(|(_, (golden, answered))| golden != answered)
+        .map(|(number, (golden, answered))| {
+            format!(
+                "{}:{}: expected {golden:?}, not {answered:?}",
+                path.display(),
+                number + 1
+            )
+        });
     let different: Vec<String> = different.take(10).collect();
-    assert!(different.is_empty(), "{}\nUPDATE_GOLDEN=1 takes the answers over", different.join("\n"));
+    assert!(
+        different.is_empty(),
+        "{}\nUPDATE_GOLDEN=1 takes the answers over",
+        different.join("\n")
+    );
     assert_eq!(golden.lines().count(), transcript.lines().count());
 }
 
@@ -91,10 +105,25 @@ pub(crate) fn check_golden(name: &str, protocol: u8, connections: &[Vec<Step>], 
 pub(crate) fn check_redis(connections: &[Vec<Step>], tally: &[Vec<u8>], redis: &[Vec<u8>]) {
     let mut wrong = String::new();
     for ((step, tally), redis) in connections.iter().flatten().zip(tally).zip(redis) {
-        let same = if step.varies { tally.first() == redis.first() } else { tally == redis };
+        let same = if step.varies {
+            tally.first() == redis.first()
+        } else {
+            tally == redis
+        };
         if same == step.differs {
-            let expected = if step.differs { "expected to differ" } else { "expected to be the same" };
-            write!(wrong, "> {} ({expected})\nTally:\n{}Redis:\n{}", step.line, shown(tally), shown(redis)).unwrap();
+            let expected = if step.differs {
+                "expected to differ"
+            } else {
+                "expected to be the same"
+            };
+            write!(
+                wrong,
+                "> {} ({expected})\nTally:\n{}Redis:\n{}",
+                step.line,
+                shown(tally),
+                shown(redis)
+            )
+            .unwrap();
         }
     }
     assert!(wrong.is_empty(), "{wrong}");

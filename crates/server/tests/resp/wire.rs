@@ -10,7 +10,10 @@ pub(crate) struct Wire<S> {
 
 impl<S: Read + Write> Wire<S> {
     pub(crate) fn new(stream: S) -> Self {
-        Self { stream, buffer: Vec::new() }
+        Self {
+            stream,
+            buffer: Vec::new(),
+        }
     }
 
     pub(crate) fn send(&mut self, bytes: &[u8]) {
@@ -27,7 +30,11 @@ impl<S: Read + Write> Wire<S> {
             let mut chunk = [0; 64 * 1_024];
             let read = self.stream.read(&mut chunk).unwrap();
             if read == 0 {
-                assert!(self.buffer.is_empty(), "the stream ends within a reply: {:?}", shown(&self.buffer));
+                assert!(
+                    self.buffer.is_empty(),
+                    "the stream ends within a reply: {:?}",
+                    shown(&self.buffer)
+                );
                 return Vec::new();
             }
             self.buffer.extend_from_slice(&chunk[..read]);

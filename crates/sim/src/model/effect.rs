@@ -101,7 +101,10 @@ impl State {
             }
             Effect::Declare { name, policy } => self.declare(name, policy),
             Effect::Seen { source, key, reset } => {
-                self.seen.entry((*source, key.clone())).or_insert(*reset);
+                let seen = self.seen.entry((*source, key.clone())).or_insert(*reset);
+                if *reset == Reset::Life {
+                    *seen = Reset::Life;
+                }
             }
             Effect::SourceAdd {
                 source,

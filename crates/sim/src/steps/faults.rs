@@ -3,6 +3,7 @@
 
 use crate::random::Rng;
 use crate::run::Run;
+use crate::violation::Violation;
 use crate::world::Crash;
 
 const HOUR_MS: u64 = 3_600_000;
@@ -35,11 +36,15 @@ impl Run {
         format!("in {more}")
     }
 
-    pub(super) fn disk_full(&self, rng: &mut Rng) -> String {
+    /// When there is room again, the engine's own thread finds it at its next commit.
+    pub(super) fn disk_full(&self, rng: &mut Rng) -> Result<String, Violation> {
         // More often free than full.
         let full = rng.percent(40);
         self.world.disk.set_full(full);
-        format!("{full}")
+        if !full {
+            self.call(tally_engine::Engine::commit)?;
+        }
+        Ok(format!("{full}"))
     }
 
     pub(super) fn disk_fails(&self, rng: &mut Rng) -> String {

@@ -101,7 +101,7 @@ impl Run {
             Kind::Clock => Ok(self.move_clock(rng)),
             Kind::Crash => Ok(self.crash_now(rng)),
             Kind::CrashSoon => Ok(self.crash_soon(rng)),
-            Kind::DiskFull => Ok(self.disk_full(rng)),
+            Kind::DiskFull => self.disk_full(rng),
             Kind::DiskFails => Ok(self.disk_fails(rng)),
         }
     }

@@ -336,7 +336,9 @@ fn build(item: &Item<'_>, stored: &mut Stored, cut: Cut, rows: &mut Rows) -> Res
         }
     }
     let created = delta.head.as_ref().is_some_and(|head| head.created);
-    if (delta.touched && stored.cell.is_none()) || created {
+    // A cell of this very round may have survived a crash that its name did not.
+    let first = stored.cell.is_none_or(|cell| cell.position == cut.at);
+    if (delta.touched && first) || created {
         rows.first.push_with(
             Table::Names,
             slot,

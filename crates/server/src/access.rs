@@ -35,6 +35,7 @@ impl Access {
 
     /// The scope of the tokens of calls with the shared credential (rule 20): it is one credential, so one scope, whatever the
     /// face, so that a retry may come by another one.
+    #[expect(clippy::unused_self, reason = "several credentials will have a scope each")]
     pub(crate) fn token_scope(&self) -> &'static str {
         "credential:shared"
     }

@@ -13,7 +13,7 @@ use tokio::net::TcpListener;
 use tokio::signal::unix::{SignalKind, signal};
 
 use crate::access::Access;
-use crate::config::Settings;
+use crate::config::{Secret, Settings};
 use crate::http::{Http, RulesInForce};
 use crate::service::Service;
 use crate::{binding, http, levels, log, resp};
@@ -65,7 +65,7 @@ async fn serve(settings: &Settings) -> Result<(), String> {
         .await
         .map_err(|error| format!("the engine could not be opened: {error}"))??;
     let ready = ready_line(&http_listener, &resp_listener)?;
-    let access = Access::new(settings.auth_token.as_ref().map(|secret| secret.expose()));
+    let access = Access::new(settings.auth_token.as_ref().map(Secret::expose));
     let service = Arc::new(Service::new(Arc::clone(&engine), access, settings.ack, settings.limits));
     let http = Http::new(Arc::clone(&service), rules, &settings.store);
     let faces = [

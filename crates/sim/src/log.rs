@@ -1,11 +1,13 @@
 //! A source: a log whose every event follows from the seed and its place, as a file's lines do from the file. Positions are counts
 //! of events.
 
+use std::collections::{BTreeMap, BTreeSet};
+
 use tally_counter::{Key, Outcome};
 use tally_engine::Fold;
 
 use crate::keys;
-use crate::model::{Effect, State};
+use crate::model::{Effect, namespace};
 use crate::random::Rng;
 
 /// A log that can be read from anywhere, again and again.
@@ -77,7 +79,7 @@ impl Log {
     }
 
     /// What that does to the map.
-    pub(crate) fn effects(&self, from: u64, to: u64, state: &State) -> Vec<Effect> {
+    pub(crate) fn effects(&self, from: u64, to: u64, declared: &BTreeSet<String>) -> Vec<Effect> {
         let mut effects = Vec::new();
         for place in from..to {
             let event = self.event(place);
@@ -85,13 +87,14 @@ impl Log {
                 effects.push(if event.outcome == Outcome::Counted {
                     Effect::SourceAdd {
                         source: self.index,
+                        namespace: namespace(key, declared).to_owned(),
                         key: key.to_owned(),
                         amount,
                         time_ms,
                     }
                 } else {
                     Effect::Noted {
-                        namespace: state.namespace(key).to_owned(),
+                        namespace: namespace(key, declared).to_owned(),
                         outcome: event.outcome,
                         count: 1,
                     }
@@ -107,8 +110,8 @@ impl Log {
     }
 
     /// What a stretch adds to each counter.
-    pub(crate) fn totals(&self, from: u64, to: u64) -> std::collections::BTreeMap<&'static str, i128> {
-        let mut totals = std::collections::BTreeMap::new();
+    pub(crate) fn totals(&self, from: u64, to: u64) -> BTreeMap<&'static str, i128> {
+        let mut totals = BTreeMap::new();
         for event in (from..to).map(|place| self.event(place)) {
             for (key, amount, _) in event.adds.iter().filter(|_| event.outcome == Outcome::Counted) {
                 *totals.entry(*key).or_default() += i128::from(*amount);

@@ -24,6 +24,8 @@ pub(crate) struct Source {
     pub(crate) applied: u64,
     /// The cut of a round whose outcome is not known, or that is to be repeated.
     pub(crate) attempt: Option<u64>,
+    /// The namespaces that were declared when that round was cut: it goes by them, however late it is repeated.
+    pub(crate) declared: BTreeSet<String>,
 }
 
 /// How a call that did not do its work is to be taken.
@@ -62,6 +64,7 @@ impl Run {
             writer: None,
             applied: 0,
             attempt: None,
+            declared: BTreeSet::new(),
         };
         Self {
             seed,
@@ -194,14 +197,13 @@ impl Run {
 
     /// A source's open round is in the store, whole.
     pub(crate) fn round_is_in(&mut self, index: usize) -> Result<(), Violation> {
-        let now = self.expected.now();
         let Some(source) = self.sources.get_mut(index) else {
             return Ok(());
         };
         let Some(cut) = source.attempt.take() else {
             return Ok(());
         };
-        let effects = source.log.effects(source.applied, cut, now);
+        let effects = source.log.effects(source.applied, cut, &source.declared);
         source.applied = cut;
         self.expected.settled(&effects)
     }

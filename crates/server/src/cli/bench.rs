@@ -12,7 +12,7 @@ use super::output::print;
 use super::{Failure, Server};
 use crate::world;
 
-const TIMEOUT: Duration = Duration::from_secs(60);
+const TIMEOUT: Duration = Duration::from_mins(1);
 
 #[derive(Debug, clap::Args)]
 pub(super) struct Arguments {

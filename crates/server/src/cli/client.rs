@@ -11,7 +11,7 @@ use super::Failure;
 /// The largest answer.
 const MAX_ANSWER_BYTES: u64 = 1 << 30;
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(5);
-const CALL_TIMEOUT: Duration = Duration::from_secs(120);
+const CALL_TIMEOUT: Duration = Duration::from_mins(2);
 
 /// A server to call.
 #[derive(Debug)]

@@ -1,5 +1,7 @@
 //! `tally ledger`.
 
+use std::fmt::Write;
+
 use serde_json::Value;
 
 use super::client::{elements, text};
@@ -39,7 +41,8 @@ pub(super) fn figures(title: &str, entries: &[Value]) -> String {
     for entry in entries {
         for reason in elements(entry, "reasons") {
             let (count, why, last) = (text(reason, "count"), text(reason, "reason"), text(reason, "last"));
-            all.push_str(&format!("  {}: {count} rejected: {} (last: {})\n", plain(&text(entry, "name")), plain(&why), plain(&last)));
+            let name = plain(&text(entry, "name"));
+            writeln!(all, "  {name}: {count} rejected: {} (last: {})", plain(&why), plain(&last)).ok();
         }
     }
     all

@@ -62,11 +62,10 @@ pub(super) fn list(arguments: &List) -> Result<(), Failure> {
         let counters = elements(&page, "counters");
         let some = counters.get(..counters.len().min(left)).unwrap_or(counters);
         if arguments.json {
-            let lines: String = some.iter().map(|counter| format!("{counter}\n")).collect();
-            print(&lines)?;
+            print(&some.iter().fold(String::new(), |lines, counter| lines + &counter.to_string() + "\n"))?;
         } else {
-            let lines = some.iter().map(|counter| format!("{}\t{}\n", text(counter, "value"), plain(&text(counter, "key"))));
-            print(&lines.collect::<String>())?;
+            let line = |counter: &Value| format!("{}\t{}\n", text(counter, "value"), plain(&text(counter, "key")));
+            print(&some.iter().map(line).collect::<Vec<_>>().concat())?;
         }
         left = left.saturating_sub(some.len());
         match page.get("next").and_then(Value::as_str) {

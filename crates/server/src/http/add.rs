@@ -279,10 +279,9 @@ fn fits(turn: &mut Turn<'_>, adds: &[Planned<'_>], done: &[Option<Done>]) -> Res
 fn apply(turn: &mut Turn<'_>, add: &Planned<'_>, wanted: Wanted) -> Result<Done, Refusal> {
     let mut done = Done::default();
     if wanted == Wanted::Values {
-        match turn.add(add.index, add.amount, add.time_ms)? {
-            Some(value) => done.value = Some(value.into()),
-            None => (done.late, done.value) = (true, Some(turn.value(add.index).unwrap_or(0))),
-        }
+        let value = turn.add(add.index, add.amount, add.time_ms)?.map(i128::from);
+        done.late = value.is_none();
+        done.value = value.or_else(|| Some(turn.value(add.index).unwrap_or(0)));
     } else {
         done.late = !turn.add_blind(add.index, add.amount, add.time_ms)?;
     }

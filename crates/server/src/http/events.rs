@@ -23,7 +23,8 @@ const OTHER_EVENT: &str = "another event with this source and id was counted bef
 /// What became of the events: `received = counted + duplicate + late + ignored + rejected`.
 #[derive(Debug, Default, Serialize, ToSchema)]
 pub(super) struct Received {
-    received: u64,
+    #[serde(rename = "received")]
+    all: u64,
     counted: u64,
     /// Counted before: same source and id.
     duplicate: u64,
@@ -139,7 +140,7 @@ fn run(turn: &mut Turn<'_>, events: &[Judged]) -> Result<Received, Refusal> {
             return Err(Refusal::new(ErrorKind::Exhausted, detail));
         }
     }
-    let mut received = Received { received: events.len() as u64, ..Received::default() };
+    let mut received = Received { all: events.len() as u64, ..Received::default() };
     for (index, event) in events.iter().enumerate() {
         let reason = match &event.verdict {
             Verdict::Rejected(reason) => Some(reason.as_str()),

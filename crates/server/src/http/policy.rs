@@ -131,7 +131,7 @@ fn keep_text(keep: Keep) -> String {
 /// In the largest unit that is exact.
 fn duration_text(ms: u64) -> String {
     for (unit, length) in [("d", 86_400_000), ("h", 3_600_000), ("m", 60_000), ("s", 1_000)] {
-        if ms > 0 && ms % length == 0 {
+        if ms > 0 && ms.is_multiple_of(length) {
             return format!("{}{unit}", ms / length);
         }
     }

@@ -61,7 +61,7 @@ struct Query {
     rows: usize,
     ask: Ask,
     form: Form,
-    query_limit: usize,
+    most_counters: usize,
     history_limit: usize,
 }
 
@@ -97,7 +97,7 @@ pub(super) async fn query(http: &Http, asked: &Asked) -> Result<Answer, Refusal>
         rows: parameters.limit("limit", USUAL_ROWS, MAX_ROWS)?,
         ask: Ask::of(&parameters)?,
         form: parameters.form()?,
-        query_limit: limits.query_limit,
+        most_counters: limits.query_limit,
         history_limit: limits.history_limit,
     };
     let found = http.service.blocking(move |engine| run(engine, &query)).await??;
@@ -138,7 +138,7 @@ fn run(engine: &Engine, query: &Query) -> Result<Result<Found, Refusal>, Error> 
     let mut total = 0_i128;
     for (key, (name, value)) in names.iter().zip(&listed) {
         let amounts = steps.as_ref().map(|steps| steps.amounts(engine, *key)).transpose()?;
-        let value = amounts.as_ref().map_or(*value, |amounts| amounts.by_step.iter().flatten().fold(0, |sum, one| sum + one));
+        let value = amounts.as_ref().map_or(*value, |amounts| amounts.by_step.iter().flatten().sum());
         total = total.saturating_add(value);
         let Some(group) = group_of(name) else { continue };
         let group = groups.entry(group).or_default();
@@ -206,10 +206,10 @@ fn matching(engine: &Engine, query: &Query) -> Result<Result<Vec<(String, i128)>
         let page = engine.list(prefix, &after, PAGE)?;
         let more = page.len() == PAGE;
         listed.extend(page.into_iter().map(|listed| (listed.key, listed.value)));
-        if listed.len() > query.query_limit {
+        if listed.len() > query.most_counters {
             let detail = format!(
                 "{:?} matches more than {} counters, which is what one query may touch (setting query_limit); take a longer prefix",
-                query.pattern, query.query_limit
+                query.pattern, query.most_counters
             );
             return Ok(Err(Refusal::new(ErrorKind::Unprocessable, detail)));
         }
@@ -227,7 +227,9 @@ fn range(engine: &Engine, query: &Query, keys: &[Key<'_>]) -> Result<Result<Step
 }
 
 /// Which group a counter belongs to; `None`: to no row.
-fn grouping<'q>(engine: &Engine, query: &'q Query) -> Result<Box<dyn Fn(&str) -> Option<String> + 'q>, Refusal> {
+type Grouping<'q> = Box<dyn Fn(&str) -> Option<String> + 'q>;
+
+fn grouping<'q>(engine: &Engine, query: &'q Query) -> Result<Grouping<'q>, Refusal> {
     let Some(field) = &query.by else {
         let top = query.top;
         return Ok(Box::new(move |name| Some(if top { name.to_owned() } else { query.pattern.clone() })));

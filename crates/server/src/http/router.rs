@@ -79,7 +79,7 @@ fn authorise(http: &Http, request: &Request<Incoming>) -> Result<(), Refusal> {
     if !access.is_required() {
         return Ok(());
     }
-    let shown = request.headers().get(AUTHORIZATION).map(|value| value.as_bytes());
+    let shown = request.headers().get(AUTHORIZATION).map(hyper::header::HeaderValue::as_bytes);
     let bearer = shown.and_then(|value| {
         let (scheme, secret) = value.split_at_checked(7)?;
         scheme.eq_ignore_ascii_case(b"bearer ").then_some(secret)
@@ -100,7 +100,7 @@ async fn dispatch(http: &Arc<Http>, asked: &Asked) -> Result<Answer, Refusal> {
         "/v1/counters" => read::counters(http, asked).await,
         "/v1/history" => history::history(http, asked).await,
         "/v1/query" => query::query(http, asked).await,
-        "/v1/watch" => watch::watch(http, asked).await,
+        "/v1/watch" => watch::watch(http, asked),
         "/v1/events" => events::events(http, asked).await,
         "/v1/explain" => explain::explain(http, asked).await,
         "/v1/ledger" => ledger::ledger(http, asked).await,

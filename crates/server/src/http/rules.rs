@@ -34,16 +34,13 @@ struct Written {
 impl RulesInForce {
     /// From the file of the setting, else those that were last put. Blocks. The error is one line for the operator.
     pub(crate) fn load(engine: &Engine, file: Option<&Path>) -> Result<Self, String> {
-        let (text, origin) = match file {
-            Some(path) => {
-                let shown = path.display();
-                let text = std::fs::read_to_string(path);
-                (text.map_err(|error| format!("cannot read the rules in {shown}: {error}"))?, shown.to_string())
-            }
-            None => {
-                let stored = engine.document(DOCUMENT).map_err(|error| format!("cannot read the stored rules: {error}"))?;
-                (stored.unwrap_or_default(), "the stored rules".to_owned())
-            }
+        let (text, origin) = if let Some(path) = file {
+            let shown = path.display();
+            let text = std::fs::read_to_string(path);
+            (text.map_err(|error| format!("cannot read the rules in {shown}: {error}"))?, shown.to_string())
+        } else {
+            let stored = engine.document(DOCUMENT).map_err(|error| format!("cannot read the stored rules: {error}"))?;
+            (stored.unwrap_or_default(), "the stored rules".to_owned())
         };
         let rules = if text.is_empty() { Rules::default() } else { Rules::parse(&text).map_err(|error| format!("{origin}: {error}"))? };
         Ok(Self { file: file.map(Path::to_path_buf), current: RwLock::new(Arc::new(Written { text, rules })) })

@@ -30,7 +30,7 @@ const WAITING: usize = 4;
     params(("key" = Vec<String>, Query), ("int64" = Option<String>, Query, description = "`string`: values as strings")),
     responses((status = 200, body = Counters, content_type = "text/event-stream")),
 )]
-pub(super) async fn watch(http: &Arc<Http>, asked: &Asked) -> Result<Answer, Refusal> {
+pub(super) fn watch(http: &Arc<Http>, asked: &Asked) -> Result<Answer, Refusal> {
     let parameters = asked.parameters(&["key"])?;
     let form = parameters.form()?;
     let mut seen = HashSet::new();

@@ -50,6 +50,7 @@ pub(crate) enum Effect {
     /// An add of a source's round.
     SourceAdd {
         source: usize,
+        namespace: String,
         key: String,
         amount: i64,
         time_ms: u64,
@@ -62,7 +63,10 @@ impl State {
     /// Applies one.
     pub(crate) fn apply(&mut self, effect: &Effect) {
         match effect {
-            Effect::Add { key, amount, time_ms } => self.add(key, *amount, *time_ms, None),
+            Effect::Add { key, amount, time_ms } => {
+                let namespace = self.namespace(key).to_owned();
+                self.add(key, namespace, *amount, *time_ms, None);
+            }
             Effect::Set { key, value, expires_ms } => {
                 let counter = self.counters.entry(key.clone()).or_default();
                 counter.alive = true;
@@ -108,12 +112,13 @@ impl State {
             }
             Effect::SourceAdd {
                 source,
+                namespace,
                 key,
                 amount,
                 time_ms,
             } => {
                 let seen = self.seen.get(&(*source, key.clone())).copied();
-                self.add(key, *amount, *time_ms, seen);
+                self.add(key, namespace.clone(), *amount, *time_ms, seen);
             }
             Effect::SourceEnd { source } => self.seen.retain(|(of, _), _| of != source),
         }

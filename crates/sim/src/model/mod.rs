@@ -5,7 +5,7 @@ mod effect;
 mod state;
 
 pub(crate) use effect::{Effect, Reset};
-pub(crate) use state::{Counter, State, Token};
+pub(crate) use state::{Counter, State, Token, namespace};
 
 use crate::violation::{Violation, violated};
 

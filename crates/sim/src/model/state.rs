@@ -1,6 +1,6 @@
 //! The plain map: counters, namespaces, ledger, tokens.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use tally_counter::{Figures, Keep, Outcome, Policy, Step};
 
@@ -70,13 +70,22 @@ pub(crate) struct State {
 /// The namespace of everything that has no declared one.
 pub(crate) const DEFAULT: &str = "default";
 
+/// The namespace of a key where these are declared.
+pub(crate) fn namespace<'k>(key: &'k str, declared: &BTreeSet<String>) -> &'k str {
+    of_declared(key, |prefix| declared.contains(prefix))
+}
+
+fn of_declared(key: &str, is_declared: impl Fn(&str) -> bool) -> &str {
+    match key.split_once(':') {
+        Some((prefix, _)) if is_declared(prefix) => prefix,
+        _ => DEFAULT,
+    }
+}
+
 impl State {
     /// The namespace of a key.
     pub(crate) fn namespace<'k>(&self, key: &'k str) -> &'k str {
-        match key.split_once(':') {
-            Some((prefix, _)) if self.policies.contains_key(prefix) => prefix,
-            _ => DEFAULT,
-        }
+        of_declared(key, |prefix| self.policies.contains_key(prefix))
     }
 
     /// The policy of a namespace.
@@ -103,15 +112,16 @@ impl State {
             .collect()
     }
 
-    pub(super) fn add(&mut self, key: &str, amount: i64, time_ms: u64, seen: Option<Reset>) {
-        let namespace = self.namespace(key).to_owned();
+    pub(super) fn add(&mut self, key: &str, namespace: String, amount: i64, time_ms: u64, seen: Option<Reset>) {
         let policy = self.policy(&namespace);
+        let moved = self.namespace(key) != namespace;
         self.note(namespace, Outcome::Counted, 1);
         if seen == Some(Reset::Life) {
             return;
         }
         let counter = self.counters.entry(key.to_owned()).or_default();
         counter.alive = true;
+        counter.moved |= moved;
         if seen.is_none() {
             counter.value += i128::from(amount);
         }

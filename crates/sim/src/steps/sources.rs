@@ -71,7 +71,11 @@ impl Run {
         if self.source(index)?.writer.is_none() && !self.open_source(index)? {
             return Ok("not open".to_owned());
         }
+        let declared = self.expected.now().policies.keys().cloned().collect();
         let source = self.source(index)?;
+        if source.attempt.is_none() {
+            source.declared = declared;
+        }
         let cut = source.attempt.unwrap_or(source.applied + more);
         source.attempt = Some(cut);
         let fold = source.log.fold(source.applied, cut);

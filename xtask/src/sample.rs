@@ -48,14 +48,16 @@ pub(crate) fn totals(place: &Place, binary: &Path) -> Result<()> {
     tally.stop()
 }
 
-/// Kills client and server while they count a file of twenty samples, three times, then counts it to its end: the
-/// totals are twenty times the sample's.
+/// Kills client and server while they count a file of fifty samples, three times, then counts it to its end: the
+/// totals are fifty times the sample's.
 pub(crate) fn killed(place: &Place, binary: &Path) -> Result<()> {
-    const SAMPLES: usize = 20;
+    const SAMPLES: usize = 50;
     let mut expected = independent(place)?;
-    expected.values_mut().for_each(|total| *total *= SAMPLES as i128);
+    for total in expected.values_mut() {
+        *total *= SAMPLES as i128;
+    }
     let folder = place.fresh("killed")?;
-    let file = folder.path().join("twenty.ndjson");
+    let file = folder.path().join("fifty.ndjson");
     std::fs::write(&file, std::fs::read(events(place))?.repeat(SAMPLES))?;
     let setup = Setup::new(binary, &folder.path().join("data"));
     let mut counted = 0;

@@ -58,6 +58,8 @@ pub struct Head {
     pub expires_ms: Option<u64>,
     /// For each unsealed writer that counted into it, up to where its adds were in the ended value. Sorted by writer.
     pub seen: Vec<(WriterNumber, Position)>,
+    /// The same as of the end of the life before: an add at or below it belongs to no part of this life. Sorted by writer.
+    pub born: Vec<(WriterNumber, Position)>,
 }
 
 impl Head {
@@ -82,10 +84,12 @@ impl Head {
 
     /// Up to where this writer's adds belong to the ended generation; zero if it had none.
     pub fn seen_of(&self, writer: WriterNumber) -> Position {
-        self.seen
-            .iter()
-            .find(|(number, _)| *number == writer)
-            .map_or(Position::ZERO, |(_, position)| *position)
+        position_of(&self.seen, writer)
+    }
+
+    /// Up to where this writer's adds belong to a life that has ended; zero if it had none.
+    pub fn born_of(&self, writer: WriterNumber) -> Position {
+        position_of(&self.born, writer)
     }
 
     /// Whether it has ended at this time.
@@ -102,10 +106,12 @@ impl Head {
         put_signed(out, self.base.into());
         out.push(u8::from(self.created));
         put_varint(out, self.expires_ms.map_or(0, |ms| u128::from(ms).saturating_add(1)));
-        put_varint(out, self.seen.len() as u128);
-        for (writer, position) in &self.seen {
-            put_varint(out, writer.0.into());
-            put_varint(out, position.number().into());
+        for list in [&self.seen, &self.born] {
+            put_varint(out, list.len() as u128);
+            for (writer, position) in list {
+                put_varint(out, writer.0.into());
+                put_varint(out, position.number().into());
+            }
         }
     }
 
@@ -134,19 +140,32 @@ impl Head {
         let base = i64::try_from(reader.signed()?).map_err(|_| reader.corrupt())?;
         let created = reader.byte()? != 0;
         let expires_ms = reader.optional()?;
-        let count: usize = reader.varint()?;
-        let mut seen = Vec::with_capacity(count.min(64));
-        for _ in 0..count {
-            let writer = WriterNumber(reader.varint()?);
-            let position = Position::new(reader.varint()?).map_err(|_| reader.corrupt())?;
-            seen.push((writer, position));
-        }
+        let seen = positions(reader)?;
+        let born = positions(reader)?;
         Ok(Self {
             generation,
             base,
             created,
             expires_ms,
             seen,
+            born,
         })
     }
+}
+
+fn position_of(list: &[(WriterNumber, Position)], writer: WriterNumber) -> Position {
+    list.iter()
+        .find(|(number, _)| *number == writer)
+        .map_or(Position::ZERO, |(_, position)| *position)
+}
+
+fn positions(reader: &mut Reader<'_>) -> Result<Vec<(WriterNumber, Position)>, Corrupt> {
+    let count: usize = reader.varint()?;
+    let mut list = Vec::with_capacity(count.min(64));
+    for _ in 0..count {
+        let writer = WriterNumber(reader.varint()?);
+        let position = Position::new(reader.varint()?).map_err(|_| reader.corrupt())?;
+        list.push((writer, position));
+    }
+    Ok(list)
 }

@@ -322,17 +322,25 @@ fn build(item: &Item<'_>, stored: &mut Stored, cut: Cut, rows: &mut Rows) -> Res
             stored.head = Some(head.clone());
         }
     }
-    // A reset that came later in the log had seen all of this round: it belongs to what that ended (rule 12).
     if delta.head.is_none()
-        && stored
-            .head
-            .as_ref()
-            .is_some_and(|head| head.seen_of(cut.writer) >= cut.at)
+        && let Some(head) = &stored.head
     {
-        match stored.cell {
-            Some(cell) => generation.n = cell.n,
-            None if generation.n > 0 => generation.n = generation.n.saturating_sub(1),
-            None => return Ok(()),
+        if head.born_of(cut.writer) >= cut.at {
+            // The life of all this had ended, with everything of this round seen (rule 12).
+            return Ok(());
+        }
+        if head.seen_of(cut.writer) >= cut.at {
+            // A SET had seen it: it is counted in the life, and no longer in the total.
+            generation.n = stored.cell.map_or(generation.n.saturating_sub(1), |cell| cell.n);
+        } else if let Some(cell) = stored.cell.filter(|cell| cell.position == cut.at && cell.n < generation.n) {
+            // A SET had not seen it: the cell came late, after that had looked. It counts again, from this SET on.
+            let again = Cell {
+                n: generation.n,
+                total: delta.total,
+                ..cell
+            };
+            push_cell(item, (generation.life, cut.writer), again, &mut rows.second);
+            stored.cell = Some(again);
         }
     }
     let created = delta.head.as_ref().is_some_and(|head| head.created);
@@ -357,20 +365,20 @@ fn build(item: &Item<'_>, stored: &mut Stored, cut: Cut, rows: &mut Rows) -> Res
         );
     }
     if let Some(cell) = delta.next_cell(stored.cell.as_ref(), generation, cut.at)? {
-        let row = CounterRow::Cell {
-            life: generation.life,
-            writer: cut.writer,
-        };
-        rows.second.push_with(
-            Table::Counters,
-            slot,
-            cut.at.number(),
-            |out| row_key(*key, row, out),
-            |out| cell.encode(out),
-        );
+        push_cell(item, (generation.life, cut.writer), cell, &mut rows.second);
         stored.cell = Some(cell);
     }
     build_history(item, stored, cut, generation.life, &mut rows.second)
+}
+
+fn push_cell(item: &Item<'_>, (life, writer): (u64, WriterNumber), cell: Cell, rows: &mut Batch) {
+    rows.push_with(
+        Table::Counters,
+        item.key.slot().number(),
+        cell.position.number(),
+        |out| row_key(item.key, CounterRow::Cell { life, writer }, out),
+        |out| cell.encode(out),
+    );
 }
 
 fn build_history(

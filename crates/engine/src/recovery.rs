@@ -119,9 +119,7 @@ impl Engine {
             core.tail = journal::Tail::new(position);
             applied_entries = applied_entries.saturating_add(1);
             if pending == Some(position) {
-                // The cut that was made went by more than this log: by the newest windows of sources, and of rounds before.
-                core.namespaces.raise(&pending_kept);
-                core.cut(position);
+                core.cut_again(position, pending_kept.clone());
             }
             Ok(())
         })?;

@@ -45,19 +45,29 @@ impl Core {
         if at <= self.applied || self.closing.is_some() {
             return None;
         }
+        self.namespaces.move_boundaries();
+        Some(self.close(at, self.namespaces.kept()))
+    }
+
+    /// Cuts the round that a crash left open once more: by the very boundaries that its row kept, though sources may have moved
+    /// them on by now (rule 18).
+    pub(crate) fn cut_again(&mut self, at: Position, kept: BTreeMap<String, Kept>) {
+        self.namespaces.raise(&kept);
+        self.close(at, kept);
+    }
+
+    fn close(&mut self, at: Position, kept: BTreeMap<String, Kept>) -> Arc<Closing> {
         let figures = self
             .namespaces
             .iter_mut()
             .map(|namespace| (namespace.name.clone(), std::mem::take(&mut namespace.open)));
         let namespaces = figures.filter(|(_, figures)| !figures.is_empty()).collect();
-        self.namespaces.move_boundaries();
         let open = std::mem::take(&mut self.open);
-        let list = self
-            .namespaces
-            .iter()
-            .map(|namespace| (namespace.name.clone(), namespace.policy.clone(), namespace.boundaries));
+        let list = self.namespaces.iter().map(|namespace| {
+            let kept = kept.get(&namespace.name).copied().unwrap_or_default();
+            (namespace.name.clone(), namespace.policy.clone(), kept.boundaries)
+        });
         let policies = Policies { list: list.collect() };
-        let kept = self.namespaces.kept();
         let closing = Arc::new(Closing {
             cut: at,
             round: self.round,
@@ -68,7 +78,7 @@ impl Core {
         });
         self.round = Round(self.round.0.wrapping_add(1));
         self.closing = Some(Arc::clone(&closing));
-        Some(closing)
+        closing
     }
 }
 
@@ -125,8 +135,9 @@ impl Engine {
                 ..own.row.clone()
             };
             own.row = self.registry.change(&own.row, pending)?;
-            self.world.store.durable()?;
         }
+        // Also when an earlier try has moved the row: it may have failed before this.
+        self.world.store.durable()?;
         let version = self.put_rows(own, cut, closing, order)?;
         self.world.store.durable()?;
         let row = WriterRow {

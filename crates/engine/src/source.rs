@@ -10,7 +10,7 @@ use tally_store::{Order, Store};
 
 use crate::Error;
 use crate::engine::Engine;
-use crate::flush::{CHUNK, Cut, Item};
+use crate::flush::{CHUNK, Cut, Flusher, Item};
 use crate::ledger::{self, Subject};
 use crate::namespaces::{self, Kept, Namespace};
 use crate::round::{Policies, flush_error, put_figures};
@@ -224,16 +224,11 @@ impl Engine {
             writer: writer.row.number,
             at: cut,
         };
-        self.put_fold(&mut own.flusher, round, fold, &policies)?;
+        let put = self.put_rows_of(&mut own.flusher, writer, round, fold, &policies);
+        // Whatever became of it, some of the rows may be in the store.
+        self.forget_values(fold);
+        put?;
         let store: &dyn Store = self.world.store.as_ref();
-        put_figures(
-            store,
-            round,
-            &subjects(writer, fold, &policies),
-            &mut writer.ledger,
-            Order::Any,
-        )?;
-        store.durable()?;
         let resume_row = writer.row.pending_resume.clone();
         let applied = WriterRow {
             applied: cut,
@@ -245,8 +240,23 @@ impl Engine {
         writer.row = self.registry.change(&writer.row, applied)?;
         writer.resume = resume.to_vec();
         store.durable()?;
-        self.forget_values(fold);
         Ok(())
+    }
+
+    /// All rows of a round, durable when this returns.
+    fn put_rows_of(
+        &self,
+        flusher: &mut Flusher,
+        writer: &mut SourceWriter,
+        cut: Cut,
+        fold: &Fold,
+        policies: &Policies,
+    ) -> Result<(), Error> {
+        self.put_fold(flusher, cut, fold, policies)?;
+        let store: &dyn Store = self.world.store.as_ref();
+        let subjects = subjects(writer, fold, policies);
+        put_figures(store, cut, &subjects, &mut writer.ledger, Order::Any)?;
+        Ok(store.durable()?)
     }
 
     /// Policies and boundaries as of this round's cut; a repeat goes by those that its row kept.
@@ -284,7 +294,7 @@ impl Engine {
 
     fn put_fold(
         &self,
-        flusher: &mut crate::flush::Flusher,
+        flusher: &mut Flusher,
         cut: Cut,
         fold: &Fold,
         policies: &Policies,

@@ -82,7 +82,7 @@ impl Counter {
 
     fn bytes(&self) -> usize {
         let head = self.head.as_ref().map_or(0, |head| {
-            size_of::<Head>().saturating_add(head.seen.len().saturating_mul(16))
+            size_of::<Head>().saturating_add(head.seen.len().saturating_add(head.born.len()).saturating_mul(16))
         });
         PER_COUNTER_BYTES.saturating_add(self.key.len()).saturating_add(head)
     }

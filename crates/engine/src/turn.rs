@@ -141,6 +141,7 @@ impl Turn<'_> {
             created: true,
             expires_ms,
             seen: before.seen,
+            born: before.born,
         };
         self.put_head(key, id, Ends::Set, head);
     }
@@ -333,6 +334,9 @@ impl Turn<'_> {
         if ends != Ends::Nothing {
             self.see(key, &mut head);
         }
+        if ends == Ends::Life {
+            head.born.clone_from(&head.seen);
+        }
         let Some(planned) = self.plan.keys.get(key.0) else {
             return;
         };
@@ -376,6 +380,7 @@ fn ended(before: Head) -> Head {
         created: false,
         expires_ms: None,
         seen: before.seen,
+        born: before.born,
     }
 }
 

@@ -10,7 +10,7 @@ use tally_counter::Acknowledgement;
 use tally_engine::{Engine, SystemClock, SystemDisk, SystemRandom, World};
 use tally_store::{Embedded, EmbeddedSettings, Store};
 use tokio::net::TcpListener;
-use tokio::signal::unix::{SignalKind, signal};
+use tokio::signal::unix::{Signal, SignalKind, signal};
 
 use crate::access::Access;
 use crate::config::{Secret, Settings};
@@ -72,9 +72,14 @@ async fn serve(settings: &Settings) -> Result<(), String> {
         tokio::spawn(http::serve(http_listener, http)),
         tokio::spawn(resp::serve(resp_listener, Arc::clone(&service))),
     ];
+    // Before anyone is told that we serve: whoever reads the line may end us at once.
+    let mut signals = Signals::listen()?;
     announce(&ready)?;
     tracing::info!(version = env!("CARGO_PKG_VERSION"), data = %settings.data.display(), ack = levels::word(settings.ack), "{ready}");
-    wait_for_end(&engine).await?;
+    tokio::select! {
+        () = signals.end() => {}
+        why = failure(&engine) => return Err(why),
+    }
     service.drain();
     tracing::info!("stopping: no new connections, finishing what runs");
     tokio::select! {
@@ -137,15 +142,24 @@ fn announce(ready: &str) -> Result<(), String> {
     }
 }
 
-/// Until SIGTERM or SIGINT; an error if the engine fails before.
-async fn wait_for_end(engine: &Engine) -> Result<(), String> {
-    let listen = |kind| signal(kind).map_err(|error| format!("cannot listen for signals: {error}"));
-    let mut terminate = listen(SignalKind::terminate())?;
-    let mut interrupt = listen(SignalKind::interrupt())?;
-    tokio::select! {
-        _ = terminate.recv() => Ok(()),
-        _ = interrupt.recv() => Ok(()),
-        why = failure(engine) => Err(why),
+/// SIGTERM and SIGINT.
+struct Signals {
+    terminate: Signal,
+    interrupt: Signal,
+}
+
+impl Signals {
+    fn listen() -> Result<Self, String> {
+        let listen = |kind| signal(kind).map_err(|error| format!("cannot listen for signals: {error}"));
+        Ok(Self { terminate: listen(SignalKind::terminate())?, interrupt: listen(SignalKind::interrupt())? })
+    }
+
+    /// Until one of them comes.
+    async fn end(&mut self) {
+        tokio::select! {
+            _ = self.terminate.recv() => {}
+            _ = self.interrupt.recv() => {}
+        }
     }
 }
 

@@ -205,7 +205,8 @@ impl Run {
         };
         let effects = source.log.effects(source.applied, cut, &source.declared);
         source.applied = cut;
-        self.expected.settled(&effects)
+        self.expected.durable(effects);
+        Ok(())
     }
 
     /// The rows of all writers, as they stand.

@@ -39,15 +39,16 @@ impl Table {
 pub enum Order {
     /// Nothing: the store compares positions, whatever that costs.
     Any,
-    /// The caller is the only writer of these rows and never puts a smaller position after a larger one: a round that was
-    /// claimed. A back end for which comparing costs a read may leave it out.
+    /// The caller is the only writer of these rows and never puts a smaller position after a larger one, nor two values at
+    /// one position: a round that was claimed. A back end for which comparing costs a read may leave it out, and then the
+    /// last put stands.
     Growing,
 }
 
 /// A stretch of rows to be read: all whose key begins with a prefix.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Range<'a> {
-    /// In which table.
+    /// In which table; not [`Table::Names`], which are read by [`Store::names`].
     pub table: Table,
     /// In which slot.
     pub slot: u16,
@@ -115,10 +116,11 @@ pub trait Store: Send + Sync {
     fn put(&self, rows: &Batch, order: Order) -> Result<(), StoreError>;
 
     /// Removes each row unless it stands at a larger position than the one given (the position it was read at): a newer write
-    /// stays, an older one that comes late stays hidden **or** comes back, and is ignored and swept again by the caller. Values in the batch are ignored.
+    /// stays, one at or below it that comes late stays hidden **or** comes back, and is ignored and swept again by the
+    /// caller. Values in the batch are ignored.
     fn remove(&self, rows: &Batch) -> Result<(), StoreError>;
 
-    /// Reads rows: `visit` is called for each that is there, with its index in `addresses`.
+    /// Reads rows: `visit` is called for each that is there, with its index in `addresses`, in any order.
     fn get(&self, addresses: &Addresses, visit: &mut Visit<'_>) -> Result<(), StoreError>;
 
     /// Reads stretches: `visit` is called for each row with the index of its range, within a range in the order of the keys.
@@ -130,8 +132,9 @@ pub trait Store: Send + Sync {
 
     /// Names of counters in slot order from `cursor` on (inclusive): at least `limit` of them, unless there are fewer, and all
     /// that share slot and hash with one that is answered. Answers where to go on, `None` at the end. A name that is there
-    /// during the whole walk is answered at least once; one that was removed lately may be answered too. `visit` gets rows
-    /// of which only the address counts (table `Names`).
+    /// during the whole walk (in [`Table::Names`] and with a row in [`Table::Counters`]) is answered at least once; one that
+    /// was removed lately, or has only one of the two, may be answered too. `visit` gets rows of which only the address
+    /// counts (table `Names`).
     fn names_by_slot(
         &self,
         cursor: NameCursor,
@@ -149,7 +152,8 @@ pub trait Store: Send + Sync {
         visit: &mut Visit<'_>,
     ) -> Result<Option<Vec<u8>>, StoreError>;
 
-    /// A conditional write within one partition. It is serial with every other one on the same rows; its outcome may be unknown.
+    /// A conditional write within one partition. It is serial with every other one on the same rows; its outcome may be
+    /// unknown, and an error says as little as [`Swapped::Unknown`].
     fn swap(&self, swap: Swap<'_>) -> Result<Swapped, StoreError>;
 
     /// Returns only when everything that earlier calls put, removed or swapped would survive the loss of power.

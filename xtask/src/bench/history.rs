@@ -13,7 +13,7 @@ use anyhow::Result;
 
 use super::Bench;
 use super::figures::{grouped, table};
-use super::process::disk_bytes;
+use super::process::{disk_bytes, disk_parts};
 use super::random::Random;
 use crate::tally::{Setup, Tally};
 
@@ -105,6 +105,7 @@ fn counted(bench: &Bench, file: &Path, data: &Path) -> Result<f64> {
             .arg(&rules),
     )?;
     tally.stop()?;
+    println!("on disk: {}", disk_parts(data)?);
     disk_bytes(data)
 }
 

@@ -62,3 +62,20 @@ pub(crate) fn disk_bytes(folder: &Path) -> Result<f64> {
     }
     Ok(bytes)
 }
+
+/// The parts of a folder and what each takes, for the reader who wonders about the whole.
+pub(crate) fn disk_parts(folder: &Path) -> Result<String> {
+    let mut parts = Vec::new();
+    for entry in std::fs::read_dir(folder)? {
+        let entry = entry?;
+        let metadata = entry.metadata()?;
+        let bytes = if metadata.is_dir() {
+            disk_bytes(&entry.path())?
+        } else {
+            metadata.blocks() as f64 * 512.0
+        };
+        parts.push(format!("{} {bytes:.0}", entry.file_name().to_string_lossy()));
+    }
+    parts.sort();
+    Ok(parts.join(", "))
+}

@@ -68,6 +68,7 @@ pub(crate) fn head() -> impl Strategy<Value = Head> {
                 created,
                 expires_ms,
                 seen: Vec::new(),
+                born: Vec::new(),
             };
             for (writer, position) in seen {
                 head.see(writer, position);

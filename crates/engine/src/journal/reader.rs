@@ -59,7 +59,6 @@ pub(crate) fn replay(
         damage = stop.map(|offset| format!("{name}, byte {offset}"));
         // It may have been read from memory only: it must be on disk before anything goes on from here.
         file.sync().map_err(failed)?;
-        if std::env::var("TDEBUG").is_ok() { eprintln!("{name} first {} end {end} after {after} damage {damage:?} len {}", header.first, bytes.len()); }
         found.segments.push((number, end));
         found.end = Some(end);
     }

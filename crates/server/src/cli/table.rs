@@ -46,7 +46,7 @@ mod tests {
         let rows = [vec!["a".to_owned(), "1".to_owned()], vec!["longer\u{1b}[0m".to_owned(), "-20000".to_owned()]];
         assert_eq!(
             table(&head, &rows),
-            "key                value\na                      1\nlonger\\u{1b}[0m  -20000\n"
+            "key               value\na                     1\nlonger\\u{1b}[0m  -20000\n"
         );
     }
 }

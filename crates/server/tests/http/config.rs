@@ -51,7 +51,10 @@ fn a_secret_is_never_shown() {
 #[test]
 fn wrong_settings_are_refused_by_name() {
     let folder = tempfile::tempdir().unwrap();
-    let in_file = |text: &str| vec!["--config".to_owned(), written(folder.path(), text)];
+    let in_file = |text: &str| {
+        let own = tempfile::tempdir_in(folder.path()).unwrap().keep();
+        vec!["--config".to_owned(), written(&own, text)]
+    };
     let flags = |flags: &[&str]| flags.iter().map(|flag| (*flag).to_owned()).collect::<Vec<_>>();
     let none: &[(&str, &str)] = &[];
     for (arguments, variables, why) in [

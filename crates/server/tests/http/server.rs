@@ -2,7 +2,7 @@
 
 use std::io::{BufRead, BufReader, Read, Write};
 use std::net::TcpStream;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::process::{Child, Command, ExitStatus, Stdio};
 use std::time::Duration;
 
@@ -25,7 +25,6 @@ pub(crate) fn tally() -> Command {
 pub(crate) struct Server {
     child: Child,
     pub(crate) http: String,
-    pub(crate) data: PathBuf,
     folder: Option<TempDir>,
 }
 
@@ -47,7 +46,7 @@ impl Server {
         let http = ready.split_whitespace().find_map(|word| word.strip_prefix("http="));
         let http = http.unwrap_or_else(|| panic!("tally serve said {ready:?}")).to_owned();
         assert!(ready.starts_with("ready http=127.0.0.1:"), "{ready}");
-        Self { child, http, data: data.to_path_buf(), folder: None }
+        Self { child, http, folder: None }
     }
 
     /// Where it listens, unless the arguments say otherwise.

@@ -4,6 +4,8 @@
 mod effect;
 mod state;
 
+use std::collections::VecDeque;
+
 pub(crate) use effect::{Effect, Reset};
 pub(crate) use state::{Counter, State, Token, namespace};
 
@@ -16,9 +18,19 @@ pub(crate) struct Expected {
     base: State,
     /// The position that is known to survive.
     kept: u64,
-    /// Turns after it, with what they did.
-    log: Vec<(u64, Vec<Effect>)>,
+    /// What was done after it, in order.
+    log: VecDeque<Done>,
+    /// The last position.
+    last: u64,
     now: State,
+}
+
+/// What was done at once.
+#[derive(Debug)]
+struct Done {
+    /// The entry of the journal that says so; `None` for a source's round, which is durable by itself.
+    position: Option<u64>,
+    effects: Vec<Effect>,
 }
 
 impl Expected {
@@ -29,45 +41,47 @@ impl Expected {
 
     /// The last position.
     pub(crate) fn last(&self) -> u64 {
-        self.log.last().map_or(self.kept, |(position, _)| *position)
+        self.last
     }
 
     /// A turn wrote the entry at a position.
     pub(crate) fn wrote(&mut self, position: u64, effects: Vec<Effect>) -> Result<(), Violation> {
-        if position != self.last() + 1 {
-            return violated(format!("the entry after {} got position {position}", self.last()));
+        if position != self.last + 1 {
+            return violated(format!("the entry after {} got position {position}", self.last));
         }
+        self.last = position;
+        self.done(Some(position), effects);
+        Ok(())
+    }
+
+    /// A source's round is in the store.
+    pub(crate) fn durable(&mut self, effects: Vec<Effect>) {
+        self.done(None, effects);
+    }
+
+    fn done(&mut self, position: Option<u64>, effects: Vec<Effect>) {
         for effect in &effects {
             self.now.apply(effect);
         }
-        self.log.push((position, effects));
-        Ok(())
+        self.log.push_back(Done { position, effects });
     }
 
     /// Everything up to a position is acknowledged.
     pub(crate) fn acknowledged(&mut self, position: u64) -> Result<(), Violation> {
-        if position > self.last() {
+        if position > self.last {
             return violated(format!(
                 "position {position} is acknowledged, but the last one is {}",
-                self.last()
+                self.last
             ));
         }
-        let keep = self.log.partition_point(|(of, _)| *of <= position);
-        for (of, effects) in self.log.drain(..keep) {
-            for effect in &effects {
+        while let Some(done) = self
+            .log
+            .pop_front_if(|done| done.position.is_none_or(|of| of <= position))
+        {
+            for effect in &done.effects {
                 self.base.apply(effect);
             }
-            self.kept = of;
-        }
-        Ok(())
-    }
-
-    /// What is durable by itself, whatever becomes of the turns that are not acknowledged: there are none, then.
-    pub(crate) fn settled(&mut self, effects: &[Effect]) -> Result<(), Violation> {
-        self.acknowledged(self.last())?;
-        for effect in effects {
-            self.base.apply(effect);
-            self.now.apply(effect);
+            self.kept = done.position.unwrap_or(self.kept);
         }
         Ok(())
     }
@@ -80,14 +94,16 @@ impl Expected {
 
     /// The engine started again, and its journal ends here.
     pub(crate) fn restarted(&mut self, end: u64) -> Result<(), Violation> {
-        if end < self.kept {
-            return violated(format!("acknowledged up to {}, kept up to {end}", self.kept));
+        if end < self.kept || end > self.last {
+            return violated(format!(
+                "acknowledged up to {}, written up to {}, kept up to {end}",
+                self.kept, self.last
+            ));
         }
+        self.log
+            .retain(|done| done.position.is_none_or(|position| position <= end));
+        self.last = end;
         self.acknowledged(end)?;
-        if end != self.kept {
-            return violated(format!("the journal ends at {end}, within no turn of ours"));
-        }
-        self.log.clear();
         self.now = self.base.clone();
         Ok(())
     }

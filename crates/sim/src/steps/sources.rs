@@ -88,9 +88,20 @@ impl Run {
         let put = self.call(|engine| engine.put_source(&mut writer, &fold, position, &cut.to_le_bytes()))?;
         if put.is_some() {
             self.round_is_in(index)?;
+            self.must_be_synced()?;
             self.source(index)?.writer = Some(writer);
         }
         Ok(format!("s{index} to {cut}: {}", put.is_some()))
+    }
+
+    /// A round that goes by heads of the journal is put only when the journal has them.
+    fn must_be_synced(&self) -> Result<(), Violation> {
+        let Some(engine) = &self.engine else { return Ok(()) };
+        let status = engine.status();
+        if status.journal_synced < self.expected.last() {
+            return violated(format!("a source's round is put, the journal is synced up to {} only", status.journal_synced));
+        }
+        Ok(())
     }
 
     /// Two starts claim one source: the older one must be refused from then on.

@@ -60,8 +60,12 @@ impl Embedded {
         self.reads.load(std::sync::atomic::Ordering::Relaxed)
     }
 
-    /// Writes what is in memory to tables and merges all tables of each level into one: the smallest the data can be on
-    /// disk. Takes as long as reading and writing everything; for benchmarks and before a copy of the directory.
+    /// The bytes that a table's rows take on disk, without what is in memory and in fjall's log only.
+    pub fn table_bytes(&self, table: Table) -> u64 {
+        self.tables.of(table).disk_space()
+    }
+
+    /// Writes what is in memory to tables and merges all tables: the smallest the data can be on disk. Takes as long as reading and writing everything; for benchmarks and before a copy of the directory.
     pub fn compact(&self) -> Result<(), StoreError> {
         for table in Table::ALL {
             let keyspace = self.tables.of(table);
@@ -69,14 +73,6 @@ impl Embedded {
             keyspace.major_compact().map_err(failure::write)?;
         }
         Ok(())
-    }
-}
-
-impl Embedded {
-    /// TEMPORARY
-    pub fn table_bytes(&self, name: &str) -> u64 {
-        let table = Table::ALL.into_iter().find(|t| format!("{t:?}").to_lowercase() == name);
-        table.map_or(0, |t| self.tables.of(t).disk_space())
     }
 }
 

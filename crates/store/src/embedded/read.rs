@@ -4,13 +4,16 @@ use std::ops::Bound;
 use std::sync::atomic::Ordering;
 
 use super::{Embedded, failure, row};
-use crate::{Addresses, Range, Row, StoreError, Table, Visit};
+use crate::{Address, Addresses, Range, Row, StoreError, Table, Visit};
 
 impl Embedded {
     pub(super) fn get_rows(&self, addresses: &Addresses, visit: &mut Visit<'_>) -> Result<(), StoreError> {
         self.count_reads(addresses.len());
         let mut key = Vec::new();
-        for (index, address) in addresses.iter().enumerate() {
+        let mut sorted: Vec<(usize, Address<'_>)> = addresses.iter().enumerate().collect();
+        // In the order of keys, each block of a table is met once and then in the cache.
+        sorted.sort_unstable_by_key(|(_, address)| *address);
+        for (index, address) in sorted {
             row::write_key(address, &mut key);
             if let Some(bytes) = self.tables.of(address.table).get(&key).map_err(failure::read)? {
                 let (position, value) = row::read_value(&bytes)?;

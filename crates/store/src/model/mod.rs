@@ -128,7 +128,10 @@ impl Store for Model {
 
     fn get(&self, addresses: &Addresses, visit: &mut Visit<'_>) -> Result<(), StoreError> {
         self.read(visit, |state, found| {
-            for (index, address) in addresses.iter().enumerate() {
+            let mut sorted: Vec<_> = addresses.iter().enumerate().collect();
+            // Any order is allowed, so not the caller's.
+            sorted.sort_unstable_by_key(|(_, address)| *address);
+            for (index, address) in sorted {
                 found.get(state, index, address);
             }
         })

@@ -6,7 +6,10 @@ use std::path::Path;
 fn main() {
     let dist = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../ui/dist");
     if let Err(error) = fs::create_dir_all(&dist) {
-        println!("cargo::warning=cannot create {}: {error}; the web UI will be missing", dist.display());
+        println!(
+            "cargo::warning=cannot create {}: {error}; the web UI will be missing",
+            dist.display()
+        );
     }
     println!("cargo::rerun-if-changed={}", dist.display());
 }

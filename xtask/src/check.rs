@@ -30,3 +30,11 @@ pub(crate) fn source(steps: &mut Steps, place: &Place) {
     });
     steps.step("tidy", tidy::tidy);
 }
+
+/// `cargo xtask sim`: hands its options on to the simulation, built for speed.
+pub(crate) fn simulate(options: &[String]) -> Result<()> {
+    let place = Place::find()?;
+    let mut arguments = vec!["run", "--release", "-p", "tally-sim", "--"];
+    arguments.extend(options.iter().map(String::as_str));
+    run(&mut cargo(place.root(), &arguments))
+}

@@ -1,4 +1,4 @@
-//! What people and CI call: `cargo xtask run|test|check|tidy|bench`.
+//! What people and CI call: `cargo xtask run|test|check|tidy|bench|sim`.
 //!
 //! Everything here works on a fresh machine that has only a Rust toolchain: it obtains what it lacks where it can, starts
 //! servers on fresh ports in fresh folders, waits for readiness and never for time, and ends only processes that it
@@ -52,6 +52,7 @@ cargo xtask COMMAND
            ROW…             only these rows: incr latency ingest memory start history
            --quick          fewer and shorter rounds
            --write          put the tables into docs/benchmarks.md
+  sim    the seeded simulation of the engine, in release: --seeds N, --seed N, and what `-- --help` says
   help   this
 ";
 
@@ -77,6 +78,7 @@ fn dispatch(arguments: &[String]) -> Result<()> {
         "bench" => bench::bench(options),
         "check" => check::check(),
         "tidy" => tidy::tidy(),
+        "sim" => check::simulate(options),
         "help" | "--help" | "-h" => {
             print!("{HELP}");
             Ok(())

@@ -8,14 +8,19 @@ pub(crate) struct Access {
 
 impl std::fmt::Debug for Access {
     fn fmt(&self, formatter: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        formatter.debug_struct("Access").field("required", &self.is_required()).finish()
+        formatter
+            .debug_struct("Access")
+            .field("required", &self.is_required())
+            .finish()
     }
 }
 
 impl Access {
     /// With this secret; `None`: nobody is asked.
     pub(crate) fn new(secret: Option<&str>) -> Self {
-        Self { secret: secret.map(|secret| secret.as_bytes().to_vec()) }
+        Self {
+            secret: secret.map(|secret| secret.as_bytes().to_vec()),
+        }
     }
 
     /// Whether a credential must be shown.

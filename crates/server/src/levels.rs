@@ -24,7 +24,11 @@ pub(crate) struct Levels {
 
 impl Levels {
     pub(crate) fn new(setting: Acknowledgement, namespaces: &[NamespaceView]) -> Self {
-        let levels = Self { setting, any_own: AtomicBool::new(false), own: RwLock::default() };
+        let levels = Self {
+            setting,
+            any_own: AtomicBool::new(false),
+            own: RwLock::default(),
+        };
         levels.refresh(namespaces);
         levels
     }
@@ -37,8 +41,13 @@ impl Levels {
     /// Takes over the policies after one was declared.
     pub(crate) fn refresh(&self, namespaces: &[NamespaceView]) {
         let level = |namespace: &NamespaceView| namespace.policy.acknowledgement.unwrap_or(self.setting);
-        let own = namespaces.iter().map(|namespace| (namespace.name.clone(), level(namespace))).collect();
-        let any_own = namespaces.iter().any(|namespace| namespace.policy.acknowledgement.is_some());
+        let own = namespaces
+            .iter()
+            .map(|namespace| (namespace.name.clone(), level(namespace)))
+            .collect();
+        let any_own = namespaces
+            .iter()
+            .any(|namespace| namespace.policy.acknowledgement.is_some());
         self.any_own.store(any_own, Ordering::Relaxed);
         *self.own.write() = own;
     }
@@ -50,7 +59,12 @@ impl Levels {
         }
         let own = self.own.read();
         let default = own.get("default").copied().unwrap_or(self.setting);
-        let of_key = |key: Key<'k>| key.prefix().and_then(|prefix| own.get(prefix)).copied().unwrap_or(default);
+        let of_key = |key: Key<'k>| {
+            key.prefix()
+                .and_then(|prefix| own.get(prefix))
+                .copied()
+                .unwrap_or(default)
+        };
         keys.into_iter().map(of_key).max().unwrap_or(self.setting)
     }
 
@@ -60,9 +74,12 @@ impl Levels {
         match asked {
             Some(Acknowledgement::Replicated) => Err(Refusal::invalid(NOT_REPLICATED)),
             Some(level) => Ok(level),
-            None if self.any_own.load(Ordering::Relaxed) => {
-                Ok(self.own.read().values().copied().fold(self.setting, Acknowledgement::max))
-            }
+            None if self.any_own.load(Ordering::Relaxed) => Ok(self
+                .own
+                .read()
+                .values()
+                .copied()
+                .fold(self.setting, Acknowledgement::max)),
             None => Ok(self.setting),
         }
     }

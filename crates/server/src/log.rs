@@ -9,12 +9,23 @@ use tracing_subscriber::util::SubscriberInitExt;
 pub(crate) fn start(json: bool, level: &str) {
     use std::io::{IsTerminal, stderr};
     // Libraries say little that an operator can act on.
-    let filter = EnvFilter::new(format!("warn,tally_server={level},tally_engine={level},tally_store={level},tally_ingest={level}"));
+    let filter = EnvFilter::new(format!(
+        "warn,tally_server={level},tally_engine={level},tally_store={level},tally_ingest={level}"
+    ));
     let registry = tracing_subscriber::registry().with(filter);
     let started = if json {
-        registry.with(Layer::new().with_writer(stderr).json().flatten_event(true)).try_init()
+        registry
+            .with(Layer::new().with_writer(stderr).json().flatten_event(true))
+            .try_init()
     } else {
-        registry.with(Layer::new().with_writer(stderr).with_ansi(stderr().is_terminal()).with_target(false)).try_init()
+        registry
+            .with(
+                Layer::new()
+                    .with_writer(stderr)
+                    .with_ansi(stderr().is_terminal())
+                    .with_target(false),
+            )
+            .try_init()
     };
     if let Err(error) = started {
         tracing::debug!(%error, "the log had begun before");

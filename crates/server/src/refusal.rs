@@ -85,7 +85,12 @@ impl Refusal {
     /// Nothing was applied.
     pub(crate) fn new(kind: ErrorKind, detail: impl Into<String>) -> Self {
         let retry_after_s = matches!(kind, ErrorKind::Exhausted | ErrorKind::Unavailable).then_some(1);
-        Self { kind, detail: detail.into(), maybe_applied: false, retry_after_s }
+        Self {
+            kind,
+            detail: detail.into(),
+            maybe_applied: false,
+            retry_after_s,
+        }
     }
 
     /// Malformed.
@@ -110,7 +115,11 @@ impl Refusal {
 
     /// It may have been applied, or may be yet.
     pub(crate) fn unknown(detail: impl Into<String>) -> Self {
-        Self { maybe_applied: true, retry_after_s: None, ..Self::unavailable(detail) }
+        Self {
+            maybe_applied: true,
+            retry_after_s: None,
+            ..Self::unavailable(detail)
+        }
     }
 }
 

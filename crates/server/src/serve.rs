@@ -49,7 +49,13 @@ fn failed(why: &str) -> ExitCode {
 fn raise_file_limit() {
     use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
     let limit = getrlimit(Resource::Nofile);
-    if let Err(error) = setrlimit(Resource::Nofile, Rlimit { current: limit.maximum, maximum: limit.maximum }) {
+    if let Err(error) = setrlimit(
+        Resource::Nofile,
+        Rlimit {
+            current: limit.maximum,
+            maximum: limit.maximum,
+        },
+    ) {
         tracing::debug!(%error, "the limit of open files stays");
     }
 }
@@ -87,7 +93,9 @@ async fn serve(settings: &Settings) -> Result<(), String> {
         why = failure(&engine) => return Err(why),
     }
     let stopped = tokio::task::spawn_blocking(move || engine.stop()).await;
-    stopped.map_err(|error| format!("the engine did not stop: {error}"))?.map_err(|error| error.to_string())?;
+    stopped
+        .map_err(|error| format!("the engine did not stop: {error}"))?
+        .map_err(|error| error.to_string())?;
     tracing::info!("stopped: everything is in the store");
     Ok(())
 }
@@ -95,7 +103,10 @@ async fn serve(settings: &Settings) -> Result<(), String> {
 /// What this build does not have yet.
 fn check(settings: &Settings) -> Result<(), String> {
     if settings.store != "embedded" {
-        return Err(format!("store {}: this build has no CQL back end yet; set store to embedded", settings.store));
+        return Err(format!(
+            "store {}: this build has no CQL back end yet; set store to embedded",
+            settings.store
+        ));
     }
     if settings.ack == Acknowledgement::Replicated {
         return Err(format!("ack replicated: {}", levels::NOT_REPLICATED));
@@ -105,11 +116,18 @@ fn check(settings: &Settings) -> Result<(), String> {
 
 fn open(settings: &Settings) -> Result<(Arc<Engine>, RulesInForce), String> {
     let disk = SystemDisk::open(&settings.data)?;
-    let store_settings = EmbeddedSettings { cache_bytes: settings.store_cache_bytes, ..EmbeddedSettings::default() };
+    let store_settings = EmbeddedSettings {
+        cache_bytes: settings.store_cache_bytes,
+        ..EmbeddedSettings::default()
+    };
     let store = Embedded::open(&settings.data.join("store"), &store_settings).map_err(|error| error.to_string())?;
     let store: Arc<dyn Store> = Arc::new(store);
-    let world =
-        World { clock: Arc::new(SystemClock::default()), random: Arc::new(SystemRandom), disk: Arc::new(disk), store };
+    let world = World {
+        clock: Arc::new(SystemClock::default()),
+        random: Arc::new(SystemRandom),
+        disk: Arc::new(disk),
+        store,
+    };
     let engine_settings = tally_engine::Settings {
         dir: settings.data.clone(),
         journal_segment_bytes: settings.journal_segment_bytes,
@@ -127,7 +145,11 @@ fn open(settings: &Settings) -> Result<(Arc<Engine>, RulesInForce), String> {
 }
 
 fn ready_line(http: &TcpListener, resp: &TcpListener) -> Result<String, String> {
-    let address = |listener: &TcpListener| listener.local_addr().map_err(|error| format!("a listener has no address: {error}"));
+    let address = |listener: &TcpListener| {
+        listener
+            .local_addr()
+            .map_err(|error| format!("a listener has no address: {error}"))
+    };
     Ok(format!("ready http={} resp={}", address(http)?, address(resp)?))
 }
 
@@ -151,7 +173,10 @@ struct Signals {
 impl Signals {
     fn listen() -> Result<Self, String> {
         let listen = |kind| signal(kind).map_err(|error| format!("cannot listen for signals: {error}"));
-        Ok(Self { terminate: listen(SignalKind::terminate())?, interrupt: listen(SignalKind::interrupt())? })
+        Ok(Self {
+            terminate: listen(SignalKind::terminate())?,
+            interrupt: listen(SignalKind::interrupt())?,
+        })
     }
 
     /// Until one of them comes.

@@ -37,7 +37,10 @@ pub(crate) struct Service {
 
 impl std::fmt::Debug for Service {
     fn fmt(&self, formatter: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        formatter.debug_struct("Service").field("limits", &self.limits).finish_non_exhaustive()
+        formatter
+            .debug_struct("Service")
+            .field("limits", &self.limits)
+            .finish_non_exhaustive()
     }
 }
 
@@ -134,7 +137,11 @@ impl Service {
                     loads += 1;
                     self.load(plan).await?;
                 }
-                Blocked::Load => return Err(Refusal::unavailable("the hot table is too small for what is asked at once (setting memory)")),
+                Blocked::Load => {
+                    return Err(Refusal::unavailable(
+                        "the hot table is too small for what is asked at once (setting memory)",
+                    ));
+                }
                 Blocked::Full(why) => relieved = self.relief(relieved, why).await?,
                 Blocked::TooLarge { .. } | Blocked::DiskFull | Blocked::Stopped(_) => return Err(blocked.into()),
             }
@@ -145,7 +152,11 @@ impl Service {
     pub(crate) async fn synced(&self, position: Position) -> Result<(), Refusal> {
         poll_fn(|context| self.engine.poll_synced(position, context.waker()))
             .await
-            .map_err(|error| Refusal::unknown(format!("{error}; whether it was applied will be known after the restart")))
+            .map_err(|error| {
+                Refusal::unknown(format!(
+                    "{error}; whether it was applied will be known after the restart"
+                ))
+            })
     }
 
     /// Runs a call of the engine that waits on a thread that may; at most `max_blocking` at once, further ones queue.
@@ -171,7 +182,11 @@ impl Service {
     }
 
     async fn waiting<R: Send + 'static>(&self, call: impl FnOnce() -> R + Send + 'static) -> Result<R, Refusal> {
-        let _permit = self.blocking.acquire().await.map_err(|_| Refusal::unavailable("the server is stopping"))?;
+        let _permit = self
+            .blocking
+            .acquire()
+            .await
+            .map_err(|_| Refusal::unavailable("the server is stopping"))?;
         tokio::task::spawn_blocking(call).await.map_err(|error| {
             tracing::error!(%error, "a call of the engine panicked");
             Refusal::internal("an internal error; the log says more")

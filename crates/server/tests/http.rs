@@ -1,5 +1,12 @@
 //! The real executable over HTTP and by its command line: what it answers, what it refuses and how, how it starts and ends.
 
+#![expect(
+    clippy::unwrap_used,
+    clippy::panic,
+    clippy::indexing_slicing,
+    reason = "tests throughout, helpers included: a failed unwrap is a failed test"
+)]
+
 #[path = "http/adds.rs"]
 mod adds;
 #[path = "http/bad_input.rs"]

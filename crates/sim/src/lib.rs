@@ -14,6 +14,6 @@ mod trace;
 mod violation;
 mod world;
 
-pub use scenario::{SCENARIOS, exhaust};
+pub use scenario::{Broken, SCENARIOS, exhaust};
 pub use seed::{Outcome, STEPS, reduce, run};
 pub use violation::Violation;

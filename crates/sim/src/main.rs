@@ -78,7 +78,7 @@ fn options() -> Option<Options> {
 
 fn one(seed: u64, options: &Options) -> bool {
     if options.exhaust.is_some() {
-        return exhaust_seed(seed);
+        return exhaust_seed(seed, true);
     }
     let whole = run(seed, options.steps, options.lines);
     println!(
@@ -114,7 +114,7 @@ fn many(options: &Options) -> bool {
                         return;
                     }
                     if options.exhaust.is_some() {
-                        failed.fetch_add(u64::from(!exhaust_seed(seed)), Ordering::Relaxed);
+                        failed.fetch_add(u64::from(!exhaust_seed(seed, false)), Ordering::Relaxed);
                         continue;
                     }
                     let outcome = run(seed, options.steps, false);
@@ -140,15 +140,16 @@ fn many(options: &Options) -> bool {
     failed == 0
 }
 
-fn exhaust_seed(seed: u64) -> bool {
+fn exhaust_seed(seed: u64, lines: bool) -> bool {
     let mut good = true;
     for scenario in 0..SCENARIOS {
-        if let Err((last, violation)) = exhaust(scenario, seed) {
-            good = false;
-            println!(
-                "scenario {scenario} of seed {seed}, crashed at operation {last}: {violation}\n  repeat: cargo run -p tally-sim --release -- --exhaust 1 --seed {seed}"
-            );
-        }
+        let Err(broken) = exhaust(scenario, seed) else { continue };
+        good = false;
+        println!(
+            "scenario {scenario} of seed {seed}, the last operation {:?}: {}\n  repeat: cargo run -p tally-sim --release -- --exhaust 1 --seed {seed}",
+            broken.last, broken.violation
+        );
+        broken.lines.iter().filter(|_| lines).for_each(|line| println!("  {line}"));
     }
     good
 }

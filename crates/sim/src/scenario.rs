@@ -28,25 +28,46 @@ fn kinds(scenario: usize, rng: &mut Rng) -> Vec<Kind> {
     every
 }
 
+/// A scenario that broke a promise.
+#[derive(Clone, Debug)]
+pub struct Broken {
+    /// The write or sync that was the last one; `None`: it broke without a crash.
+    pub last: Option<u64>,
+    /// Which promise.
+    pub violation: Violation,
+    /// What happened, line by line.
+    pub lines: Vec<String>,
+}
+
 /// Runs a scenario of a seed, once for each of its writes and syncs, which is then the last; answers how many there were.
-pub fn exhaust(scenario: usize, seed: u64) -> Result<u64, (u64, Violation)> {
-    let whole = crash_at(scenario, seed, None).map_err(|violation| (u64::MAX, violation))?;
+pub fn exhaust(scenario: usize, seed: u64) -> Result<u64, Box<Broken>> {
+    let whole = crash_at(scenario, seed, None)?;
     for last in 0..whole {
-        crash_at(scenario, seed, Some(last)).map_err(|violation| (last, violation))?;
+        crash_at(scenario, seed, Some(last))?;
     }
     Ok(whole)
 }
 
-fn crash_at(scenario: usize, seed: u64, last: Option<u64>) -> Result<u64, Violation> {
-    let mut rng = Rng::of_part(seed, u64::try_from(scenario).unwrap_or(0));
-    let mut run = Run::new(seed, Faults::none(), 4_096, 1 << 26, Trace::new(false));
+fn crash_at(scenario: usize, seed: u64, last: Option<u64>) -> Result<u64, Box<Broken>> {
+    let mut run = Run::new(seed, Faults::none(), 4_096, 1 << 26, Trace::new(true));
     if let Some(last) = last {
         run.world.power.lasts(last);
     }
-    let kinds = kinds(scenario, &mut rng);
-    for (number, kind) in (0..).zip(&kinds) {
+    let mut rng = Rng::of_part(seed, u64::try_from(scenario).unwrap_or(0));
+    match take(&mut run, &kinds(scenario, &mut rng)) {
+        Ok(operations) => Ok(operations),
+        Err(violation) => Err(Box::new(Broken {
+            last,
+            violation,
+            lines: run.trace.into_lines(),
+        })),
+    }
+}
+
+fn take(run: &mut Run, kinds: &[Kind]) -> Result<u64, Violation> {
+    for (number, kind) in (0..).zip(kinds) {
         run.step(number, *kind)?;
-        if last.is_some() && run.crashes > 0 {
+        if run.crashes > 0 {
             run.step(number, Kind::Check)?;
         }
     }

@@ -24,7 +24,13 @@ pub(super) struct Arguments {
 }
 
 pub(super) fn run(arguments: &Arguments) -> Result<(), Failure> {
-    let Arguments { key, amount, token, time, server } = arguments;
+    let Arguments {
+        key,
+        amount,
+        token,
+        time,
+        server,
+    } = arguments;
     let mut add = json!({ "key": key, "amount": amount });
     if let (Some(token), Some(fields)) = (token, add.as_object_mut()) {
         fields.insert("token".to_owned(), json!(token));
@@ -33,7 +39,11 @@ pub(super) fn run(arguments: &Arguments) -> Result<(), Failure> {
         let moment = time.parse::<u64>().map_or_else(|_| json!(time), |ms| json!(ms));
         fields.insert("time".to_owned(), moment);
     }
-    let answer = server.client().post("/v1/add", &json!({ "adds": [add], "return": "values" }), None)?;
-    let value = elements(&answer, "results").first().map(|result| text(result, "value").into_owned());
+    let answer = server
+        .client()
+        .post("/v1/add", &json!({ "adds": [add], "return": "values" }), None)?;
+    let value = elements(&answer, "results")
+        .first()
+        .map(|result| text(result, "value").into_owned());
     print(&format!("{}\n", value.unwrap_or_default()))
 }

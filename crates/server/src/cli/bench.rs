@@ -84,7 +84,10 @@ pub(super) fn run(arguments: &Arguments) -> Result<(), Failure> {
 fn percentile(latencies_us: &[u64], percent: usize) -> u64 {
     let mut sorted = latencies_us.to_vec();
     sorted.sort_unstable();
-    sorted.get((sorted.len() * percent / 100).min(sorted.len().saturating_sub(1))).copied().unwrap_or(0)
+    sorted
+        .get((sorted.len() * percent / 100).min(sorted.len().saturating_sub(1)))
+        .copied()
+        .unwrap_or(0)
 }
 
 struct Connection<'a> {
@@ -99,7 +102,11 @@ struct Connection<'a> {
 impl<'a> Connection<'a> {
     fn open(arguments: &'a Arguments, number: u32) -> std::io::Result<Self> {
         let url = arguments.server.server.as_str();
-        let host = url.split_once("://").map_or(url, |(_, rest)| rest).trim_end_matches('/').to_owned();
+        let host = url
+            .split_once("://")
+            .map_or(url, |(_, rest)| rest)
+            .trim_end_matches('/')
+            .to_owned();
         let address = match arguments.face {
             Face::Resp => &arguments.resp,
             Face::Http => &host,
@@ -109,7 +116,14 @@ impl<'a> Connection<'a> {
         stream.set_read_timeout(Some(TIMEOUT))?;
         let random = u64::from(number).wrapping_mul(0x9E37_79B9_7F4A_7C15) | 1;
         let stream = BufReader::with_capacity(64 << 10, stream);
-        let mut connection = Self { arguments, stream, host, random, request: Vec::new(), body: Vec::new() };
+        let mut connection = Self {
+            arguments,
+            stream,
+            host,
+            random,
+            request: Vec::new(),
+            body: Vec::new(),
+        };
         if let (Face::Resp, Some(token)) = (arguments.face, &arguments.server.auth_token) {
             let auth = format!("*2\r\n$4\r\nAUTH\r\n${}\r\n{token}\r\n", token.len());
             connection.stream.get_mut().write_all(auth.as_bytes())?;
@@ -120,7 +134,10 @@ impl<'a> Connection<'a> {
 
     fn load(&mut self, batches: &AtomicU64) -> std::io::Result<Vec<u64>> {
         let mut latencies = Vec::new();
-        while batches.fetch_update(Ordering::Relaxed, Ordering::Relaxed, |left| left.checked_sub(1)).is_ok() {
+        while batches
+            .fetch_update(Ordering::Relaxed, Ordering::Relaxed, |left| left.checked_sub(1))
+            .is_ok()
+        {
             match self.arguments.face {
                 Face::Resp => self.resp_request()?,
                 Face::Http => self.http_request()?,
@@ -203,7 +220,11 @@ impl<'a> Connection<'a> {
         if status.contains(" 200 ") {
             return Ok(());
         }
-        Err(std::io::Error::other(format!("{} {}", status.trim_end(), String::from_utf8_lossy(&body))))
+        Err(std::io::Error::other(format!(
+            "{} {}",
+            status.trim_end(),
+            String::from_utf8_lossy(&body)
+        )))
     }
 
     fn line(&mut self) -> std::io::Result<String> {

@@ -61,7 +61,11 @@ impl Client {
             .proxy(None)
             .timeout_connect(Some(CONNECT_TIMEOUT))
             .timeout_global(Some(CALL_TIMEOUT));
-        let url = if url.contains("://") { url.to_owned() } else { format!("http://{url}") };
+        let url = if url.contains("://") {
+            url.to_owned()
+        } else {
+            format!("http://{url}")
+        };
         Self {
             agent: config.build().new_agent(),
             url: url.trim_end_matches('/').to_owned(),
@@ -83,7 +87,10 @@ impl Client {
 
     /// POST of JSON.
     pub(super) fn post(&self, path: &str, body: &Value, token: Option<&str>) -> Result<Value, CallError> {
-        let headers: &[(&str, &str)] = &token.map(|token| ("idempotency-key", token)).into_iter().collect::<Vec<_>>();
+        let headers: &[(&str, &str)] = &token
+            .map(|token| ("idempotency-key", token))
+            .into_iter()
+            .collect::<Vec<_>>();
         self.post_bytes(path, &[], "application/json", headers, body.to_string().as_bytes())
     }
 
@@ -96,7 +103,11 @@ impl Client {
         headers: &[(&str, &str)],
         body: &[u8],
     ) -> Result<Value, CallError> {
-        let mut request = self.agent.post(format!("{}{path}", self.url)).query("int64", "string").content_type(content_type);
+        let mut request = self
+            .agent
+            .post(format!("{}{path}", self.url))
+            .query("int64", "string")
+            .content_type(content_type);
         for (name, value) in parameters {
             request = request.query(*name, *value);
         }
@@ -111,22 +122,41 @@ impl Client {
 
     fn answer(&self, called: Result<Response<ureq::Body>, ureq::Error>) -> Result<Value, CallError> {
         let unreachable = |error: ureq::Error| {
-            CallError::Unreachable(format!("cannot reach {}: {error}; is the server running there? (--server)", self.url))
+            CallError::Unreachable(format!(
+                "cannot reach {}: {error}; is the server running there? (--server)",
+                self.url
+            ))
         };
         let response = called.map_err(unreachable)?;
         let status = response.status().as_u16();
-        let text = response.into_body().into_with_config().limit(MAX_ANSWER_BYTES).read_to_string().map_err(unreachable)?;
+        let text = response
+            .into_body()
+            .into_with_config()
+            .limit(MAX_ANSWER_BYTES)
+            .read_to_string()
+            .map_err(unreachable)?;
         let json: Option<Value> = serde_json::from_str(&text).ok();
         if (200..300).contains(&status) {
-            let not_tally = || CallError::Refused { status, detail: format!("{} does not answer as Tally does", self.url) };
+            let not_tally = || CallError::Refused {
+                status,
+                detail: format!("{} does not answer as Tally does", self.url),
+            };
             return json.ok_or_else(not_tally);
         }
-        let said = json.as_ref().and_then(|problem| problem.get("detail")).and_then(Value::as_str);
+        let said = json
+            .as_ref()
+            .and_then(|problem| problem.get("detail"))
+            .and_then(Value::as_str);
         let mut detail = said.map_or_else(|| format!("{} answered with status {status}", self.url), str::to_owned);
         if status == 401 {
             detail.push_str(" (--auth-token or TALLY_AUTH_TOKEN)");
         }
-        if json.as_ref().and_then(|problem| problem.get("maybe_applied")).and_then(Value::as_bool) == Some(true) {
+        if json
+            .as_ref()
+            .and_then(|problem| problem.get("maybe_applied"))
+            .and_then(Value::as_bool)
+            == Some(true)
+        {
             detail.push_str("; it may have been applied: repeat it only with its token");
         }
         Err(CallError::Refused { status, detail })

@@ -16,17 +16,31 @@ pub(super) fn bars(amounts: &[i128], width: usize) -> String {
         0 => 0,
         // Rounded up, so that nothing that was counted is invisible. Halved first where it would not fit.
         most => {
-            let (amount, most) = if most > i128::MAX / 128 { (amount / 128, most / 128) } else { (amount, most) };
+            let (amount, most) = if most > i128::MAX / 128 {
+                (amount / 128, most / 128)
+            } else {
+                (amount, most)
+            };
             usize::try_from((amount.max(0) * steps + most - 1) / most.max(1)).unwrap_or(0)
         }
     };
     let mut text = String::new();
     for line in (0..LINES).rev() {
-        let mark = if line + 1 == LINES { most.to_string() } else if line == 0 { "0".to_owned() } else { String::new() };
+        let mark = if line + 1 == LINES {
+            most.to_string()
+        } else if line == 0 {
+            "0".to_owned()
+        } else {
+            String::new()
+        };
         let mut bars = String::new();
         for amount in &columns {
             let filled = height(*amount).saturating_sub(line * 8).min(8);
-            let letter = if *amount < 0 && line == 0 { '-' } else { EIGHTHS.get(filled).copied().unwrap_or('█') };
+            let letter = if *amount < 0 && line == 0 {
+                '-'
+            } else {
+                EIGHTHS.get(filled).copied().unwrap_or('█')
+            };
             bars.push(letter);
         }
         write!(text, "{mark:>label$} │{}", bars.trim_end()).ok();
@@ -37,7 +51,10 @@ pub(super) fn bars(amounts: &[i128], width: usize) -> String {
 
 fn columns(amounts: &[i128], width: usize) -> Vec<i128> {
     let each = amounts.len().div_ceil(width).max(1);
-    amounts.chunks(each).map(|chunk| chunk.iter().fold(0_i128, |sum, amount| sum.saturating_add(*amount))).collect()
+    amounts
+        .chunks(each)
+        .map(|chunk| chunk.iter().fold(0_i128, |sum, amount| sum.saturating_add(*amount)))
+        .collect()
 }
 
 #[cfg(test)]

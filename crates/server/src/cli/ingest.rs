@@ -51,9 +51,14 @@ struct Place {
 impl Place {
     fn of(answer: &Value) -> Result<Self, CallError> {
         let position = text(answer, "position").parse();
-        let position =
-            position.map_err(|_| CallError::Refused { status: 200, detail: "the server told no position".to_owned() })?;
-        Ok(Self { position, digest: text(answer, "digest").into_owned() })
+        let position = position.map_err(|_| CallError::Refused {
+            status: 200,
+            detail: "the server told no position".to_owned(),
+        })?;
+        Ok(Self {
+            position,
+            digest: text(answer, "digest").into_owned(),
+        })
     }
 }
 
@@ -83,7 +88,11 @@ pub(super) fn run(arguments: &Arguments) -> Result<(), Failure> {
         ledger::figures("source (events)", elements(&entry, "sources"))
     };
     let name = plain(&sender.name);
-    print(&format!("{name}: counted up to byte {} of {}\n{figures}", text(&answer, "position"), sender.source.bytes()))
+    print(&format!(
+        "{name}: counted up to byte {} of {}\n{figures}",
+        text(&answer, "position"),
+        sender.source.bytes()
+    ))
 }
 
 fn read(path: &Path) -> Result<String, Failure> {
@@ -92,7 +101,12 @@ fn read(path: &Path) -> Result<String, Failure> {
 
 fn own_name(path: &Path) -> Result<String, Failure> {
     let name = path.file_name().and_then(|name| name.to_str()).map(str::to_owned);
-    name.ok_or_else(|| Failure::Usage(format!("{} has no name that could be its source's; give --source", path.display())))
+    name.ok_or_else(|| {
+        Failure::Usage(format!(
+            "{} has no name that could be its source's; give --source",
+            path.display()
+        ))
+    })
 }
 
 fn bar(bytes: u64) -> ProgressBar {
@@ -132,7 +146,11 @@ impl Halt {
 
 impl From<CallError> for Halt {
     fn from(error: CallError) -> Self {
-        if error.is_passing() { Self::Again(error) } else { Self::End(error.into()) }
+        if error.is_passing() {
+            Self::Again(error)
+        } else {
+            Self::End(error.into())
+        }
     }
 }
 
@@ -159,7 +177,9 @@ impl Sender {
             }
             if now_us.saturating_sub(last_us) > PATIENCE_US {
                 let why = Failure::from(why);
-                return Err(Failure::Failed(format!("{why}; run the same command again, it goes on where this one stopped")));
+                return Err(Failure::Failed(format!(
+                    "{why}; run the same command again, it goes on where this one stopped"
+                )));
             }
             pause();
         }
@@ -176,7 +196,11 @@ impl Sender {
                 // The file ends within a line: that one is left for the next run, when the file has grown.
                 break;
             } else if told.position == chunk.from {
-                let why = format!("the server took nothing of the {} bytes at byte {}", chunk.bytes.len(), chunk.from);
+                let why = format!(
+                    "the server took nothing of the {} bytes at byte {}",
+                    chunk.bytes.len(),
+                    chunk.from
+                );
                 return Err(Halt::End(Failure::Failed(why)));
             } else {
                 // The server lost what it had not made durable, or another client sends at the same time.
@@ -184,8 +208,13 @@ impl Sender {
             }
             self.bar.set_position(self.source.position());
         }
-        let finished =
-            self.client.post_bytes("/v1/ingest/finish", &[("source", &self.name)], "application/json", &[], b"");
+        let finished = self.client.post_bytes(
+            "/v1/ingest/finish",
+            &[("source", &self.name)],
+            "application/json",
+            &[],
+            b"",
+        );
         finished.map_err(Halt::of_opened)
     }
 
@@ -198,7 +227,13 @@ impl Sender {
             ("after", chunk.after.as_str()),
             ("last", if chunk.is_tail { "true" } else { "false" }),
         ];
-        let answer = self.client.post_bytes("/v1/ingest/chunk", &parameters, "application/x-ndjson", &[], &chunk.bytes);
+        let answer = self.client.post_bytes(
+            "/v1/ingest/chunk",
+            &parameters,
+            "application/x-ndjson",
+            &[],
+            &chunk.bytes,
+        );
         Ok(Place::of(&answer.map_err(Halt::of_opened)?)?)
     }
 
@@ -218,7 +253,10 @@ impl Sender {
     }
 }
 
-#[expect(clippy::disallowed_methods, reason = "a command that waits for a server to come back")]
+#[expect(
+    clippy::disallowed_methods,
+    reason = "a command that waits for a server to come back"
+)]
 fn pause() {
     std::thread::sleep(PAUSE);
 }

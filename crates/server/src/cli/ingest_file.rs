@@ -51,11 +51,21 @@ impl Source {
     /// At its beginning. It is taken as long as it is now: what is appended meanwhile is for the next run.
     pub(super) fn new(file: File, path: &Path) -> Result<Self, Failure> {
         let path = path.display().to_string();
-        let metadata = file.metadata().map_err(|error| Failure::Failed(format!("cannot read {path}: {error}")))?;
+        let metadata = file
+            .metadata()
+            .map_err(|error| Failure::Failed(format!("cannot read {path}: {error}")))?;
         if !metadata.is_file() {
-            return Err(Failure::Failed(format!("{path} is not a file, which could be read again after a crash")));
+            return Err(Failure::Failed(format!(
+                "{path} is not a file, which could be read again after a crash"
+            )));
         }
-        Ok(Self { file, path, bytes: metadata.len(), position: 0, hasher: Hasher::new() })
+        Ok(Self {
+            file,
+            path,
+            bytes: metadata.len(),
+            position: 0,
+            hasher: Hasher::new(),
+        })
     }
 
     /// Its path.
@@ -88,7 +98,9 @@ impl Source {
         let mut buffer = vec![0; CHUNK_BYTES];
         self.seek(self.position)?;
         while self.position < position {
-            let wanted = usize::try_from(position.saturating_sub(self.position)).unwrap_or(usize::MAX).min(CHUNK_BYTES);
+            let wanted = usize::try_from(position.saturating_sub(self.position))
+                .unwrap_or(usize::MAX)
+                .min(CHUNK_BYTES);
             let Some(part) = buffer.get_mut(..wanted) else { break };
             self.file.read_exact(part).map_err(|error| self.unreadable(&error))?;
             self.hasher.update(part);
@@ -107,7 +119,12 @@ impl Source {
         let mut bytes = Vec::new();
         loop {
             let wanted = left.saturating_sub(bytes.len() as u64).min(CHUNK_BYTES as u64);
-            let read = self.file.by_ref().take(wanted).read_to_end(&mut bytes).map_err(|error| self.unreadable(&error))?;
+            let read = self
+                .file
+                .by_ref()
+                .take(wanted)
+                .read_to_end(&mut bytes)
+                .map_err(|error| self.unreadable(&error))?;
             if let Some(newline) = bytes.iter().rposition(|byte| *byte == b'\n') {
                 bytes.truncate(newline.saturating_add(1));
                 return Ok(Some(self.cut(bytes, false)));
@@ -133,11 +150,21 @@ impl Source {
     fn cut(&self, bytes: Vec<u8>, is_tail: bool) -> Chunk {
         let mut hasher = self.hasher.clone();
         hasher.update(&bytes);
-        Chunk { from: self.position, before: digest(&self.hasher), after: digest(&hasher), bytes, is_tail, hasher }
+        Chunk {
+            from: self.position,
+            before: digest(&self.hasher),
+            after: digest(&hasher),
+            bytes,
+            is_tail,
+            hasher,
+        }
     }
 
     fn seek(&mut self, position: u64) -> Result<(), Failure> {
-        self.file.seek(SeekFrom::Start(position)).map(drop).map_err(|error| self.unreadable(&error))
+        self.file
+            .seek(SeekFrom::Start(position))
+            .map(drop)
+            .map_err(|error| self.unreadable(&error))
     }
 
     fn unreadable(&self, error: &std::io::Error) -> Failure {

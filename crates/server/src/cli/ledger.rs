@@ -34,15 +34,28 @@ pub(super) fn run(arguments: &Arguments) -> Result<(), Failure> {
 /// The figures of some subjects, and under them why events were rejected.
 pub(super) fn figures(title: &str, entries: &[Value]) -> String {
     let numbers = ["received"].into_iter().chain(OUTCOMES);
-    let head: Vec<(&str, Lean)> = std::iter::once((title, Lean::Left)).chain(numbers.clone().map(|name| (name, Lean::Right))).collect();
-    let row = |entry: &Value| std::iter::once("name").chain(numbers.clone()).map(|name| text(entry, name).into_owned()).collect();
+    let head: Vec<(&str, Lean)> = std::iter::once((title, Lean::Left))
+        .chain(numbers.clone().map(|name| (name, Lean::Right)))
+        .collect();
+    let row = |entry: &Value| {
+        std::iter::once("name")
+            .chain(numbers.clone())
+            .map(|name| text(entry, name).into_owned())
+            .collect()
+    };
     let rows: Vec<Vec<String>> = entries.iter().map(row).collect();
     let mut all = table(&head, &rows);
     for entry in entries {
         for reason in elements(entry, "reasons") {
             let (count, why, last) = (text(reason, "count"), text(reason, "reason"), text(reason, "last"));
             let name = plain(&text(entry, "name"));
-            writeln!(all, "  {name}: {count} rejected: {} (last: {})", plain(&why), plain(&last)).ok();
+            writeln!(
+                all,
+                "  {name}: {count} rejected: {} (last: {})",
+                plain(&why),
+                plain(&last)
+            )
+            .ok();
         }
     }
     all

@@ -76,7 +76,12 @@ struct ConfigArguments {
 #[derive(Clone, Debug, Args)]
 struct Server {
     /// The server's URL
-    #[arg(long, env = "TALLY_SERVER", default_value = "http://127.0.0.1:7380", value_name = "URL")]
+    #[arg(
+        long,
+        env = "TALLY_SERVER",
+        default_value = "http://127.0.0.1:7380",
+        value_name = "URL"
+    )]
     server: String,
     /// The server's `auth_token`
     #[arg(long, env = "TALLY_AUTH_TOKEN", hide_env_values = true, value_name = "TEXT")]
@@ -109,7 +114,11 @@ fn run(arguments: Vec<OsString>) -> ExitCode {
     let cli = match Cli::try_parse_from(arguments) {
         Ok(cli) => cli,
         Err(error) => {
-            let code = if error.use_stderr() { ExitCode::from(2) } else { ExitCode::SUCCESS };
+            let code = if error.use_stderr() {
+                ExitCode::from(2)
+            } else {
+                ExitCode::SUCCESS
+            };
             drop(error.print());
             return code;
         }

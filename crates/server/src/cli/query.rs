@@ -47,7 +47,11 @@ pub(super) fn run(arguments: &Arguments) -> Result<(), Failure> {
         ("tz", &arguments.tz),
     ];
     let mut parameters = vec![("match", arguments.pattern.as_str()), ("agg", arguments.agg.as_str())];
-    parameters.extend(optional.into_iter().filter_map(|(name, value)| Some((name, value.as_deref()?))));
+    parameters.extend(
+        optional
+            .into_iter()
+            .filter_map(|(name, value)| Some((name, value.as_deref()?))),
+    );
     let answer = arguments.server.client().get("/v1/query", &parameters)?;
     if arguments.json {
         return print(&format!("{answer}\n"));
@@ -59,6 +63,9 @@ pub(super) fn run(arguments: &Arguments) -> Result<(), Failure> {
     };
     let rows: Vec<Vec<String>> = elements(&answer, "rows").iter().map(row).collect();
     let (matched, total) = (text(&answer, "matched"), text(&answer, "total"));
-    let head = [("value", Lean::Right), (arguments.by.as_deref().unwrap_or("key"), Lean::Left)];
+    let head = [
+        ("value", Lean::Right),
+        (arguments.by.as_deref().unwrap_or("key"), Lean::Left),
+    ];
     print(&format!("{}{matched} counters, sum {total}\n", table(&head, &rows)))
 }

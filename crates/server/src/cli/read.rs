@@ -24,14 +24,20 @@ pub(super) struct Get {
 
 /// One key: its value, or exit code 1 if it does not exist. Several: a table, `-` for those that do not exist.
 pub(super) fn get(arguments: &Get) -> Result<(), Failure> {
-    let answer = arguments.server.client().post("/v1/get", &json!({ "keys": arguments.keys }), None)?;
+    let answer = arguments
+        .server
+        .client()
+        .post("/v1/get", &json!({ "keys": arguments.keys }), None)?;
     if arguments.json {
         return print(&format!("{answer}\n"));
     }
     let counters = elements(&answer, "counters");
     if let [counter] = counters {
         return match text(counter, "value").as_ref() {
-            "" => Err(Failure::Failed(format!("there is no counter {:?}", plain(&text(counter, "key"))))),
+            "" => Err(Failure::Failed(format!(
+                "there is no counter {:?}",
+                plain(&text(counter, "key"))
+            ))),
             value => print(&format!("{value}\n")),
         };
     }
@@ -58,11 +64,18 @@ pub(super) fn list(arguments: &List) -> Result<(), Failure> {
     let client = arguments.server.client();
     let (mut after, mut left) = (String::new(), arguments.limit);
     while left > 0 {
-        let page = client.get("/v1/counters", &[("prefix", &arguments.prefix), ("after", &after), ("limit", PAGE)])?;
+        let page = client.get(
+            "/v1/counters",
+            &[("prefix", &arguments.prefix), ("after", &after), ("limit", PAGE)],
+        )?;
         let counters = elements(&page, "counters");
         let some = counters.get(..counters.len().min(left)).unwrap_or(counters);
         if arguments.json {
-            print(&some.iter().fold(String::new(), |lines, counter| lines + &counter.to_string() + "\n"))?;
+            print(
+                &some
+                    .iter()
+                    .fold(String::new(), |lines, counter| lines + &counter.to_string() + "\n"),
+            )?;
         } else {
             let line = |counter: &Value| format!("{}\t{}\n", text(counter, "value"), plain(&text(counter, "key")));
             print(&some.iter().map(line).collect::<Vec<_>>().concat())?;
@@ -79,7 +92,14 @@ pub(super) fn list(arguments: &List) -> Result<(), Failure> {
 fn rows(counters: &[Value]) -> String {
     let row = |counter: &Value| {
         let value = text(counter, "value");
-        vec![text(counter, "key").into_owned(), if value.is_empty() { "-".to_owned() } else { value.into_owned() }]
+        vec![
+            text(counter, "key").into_owned(),
+            if value.is_empty() {
+                "-".to_owned()
+            } else {
+                value.into_owned()
+            },
+        ]
     };
     let rows: Vec<Vec<String>> = counters.iter().map(row).collect();
     table(&[("key", Lean::Left), ("value", Lean::Right)], &rows)

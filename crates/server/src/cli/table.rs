@@ -11,7 +11,10 @@ pub(super) enum Lean {
 
 /// Rows in columns as wide as their widest cell.
 pub(super) fn table(head: &[(&str, Lean)], rows: &[Vec<String>]) -> String {
-    let rows: Vec<Vec<String>> = rows.iter().map(|row| row.iter().map(|cell| plain(cell)).collect()).collect();
+    let rows: Vec<Vec<String>> = rows
+        .iter()
+        .map(|row| row.iter().map(|cell| plain(cell)).collect())
+        .collect();
     let titles: Vec<String> = head.iter().map(|(title, _)| (*title).to_owned()).collect();
     let mut widths = vec![0; head.len()];
     for row in std::iter::once(&titles).chain(&rows) {
@@ -24,7 +27,11 @@ pub(super) fn table(head: &[(&str, Lean)], rows: &[Vec<String>]) -> String {
         let mut line = String::new();
         for ((cell, width), (_, lean)) in row.iter().zip(&widths).zip(head) {
             let padding = " ".repeat(width.saturating_sub(cell.chars().count()));
-            let (before, after) = if *lean == Lean::Right { (padding.as_str(), "") } else { ("", padding.as_str()) };
+            let (before, after) = if *lean == Lean::Right {
+                (padding.as_str(), "")
+            } else {
+                ("", padding.as_str())
+            };
             if !line.is_empty() {
                 line.push_str("  ");
             }
@@ -43,7 +50,10 @@ mod tests {
     #[test]
     fn columns_are_aligned() {
         let head = [("key", Lean::Left), ("value", Lean::Right)];
-        let rows = [vec!["a".to_owned(), "1".to_owned()], vec!["longer\u{1b}[0m".to_owned(), "-20000".to_owned()]];
+        let rows = [
+            vec!["a".to_owned(), "1".to_owned()],
+            vec!["longer\u{1b}[0m".to_owned(), "-20000".to_owned()],
+        ];
         assert_eq!(
             table(&head, &rows),
             "key               value\na                     1\nlonger\\u{1b}[0m  -20000\n"

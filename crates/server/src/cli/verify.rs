@@ -34,7 +34,10 @@ pub(super) fn run(arguments: &Arguments) -> Result<(), Failure> {
     let mut checked = Checked::default();
     let mut after = String::new();
     loop {
-        let page = client.get("/v1/counters", &[("prefix", &arguments.prefix), ("after", &after), ("limit", PAGE)])?;
+        let page = client.get(
+            "/v1/counters",
+            &[("prefix", &arguments.prefix), ("after", &after), ("limit", PAGE)],
+        )?;
         for counter in elements(&page, "counters") {
             check_counter(&client, &text(counter, "key"), &mut checked)?;
         }
@@ -49,10 +52,17 @@ pub(super) fn run(arguments: &Arguments) -> Result<(), Failure> {
         let sum: i128 = OUTCOMES.iter().map(|outcome| integer(entry, outcome)).sum();
         if sum != integer(entry, "received") {
             let name = plain(&text(entry, "name"));
-            checked.drifts.push(format!("ledger of {name}: received {}, outcomes add up to {sum}", text(entry, "received")));
+            checked.drifts.push(format!(
+                "ledger of {name}: received {}, outcomes add up to {sum}",
+                text(entry, "received")
+            ));
         }
     }
-    let Checked { counters, steps, drifts } = checked;
+    let Checked {
+        counters,
+        steps,
+        drifts,
+    } = checked;
     for drift in drifts.iter().take(SHOWN) {
         print(&format!("drift: {drift}\n"))?;
     }
@@ -79,7 +89,9 @@ fn check_counter(client: &Client, key: &str, checked: &mut Checked) -> Result<()
             return Ok(());
         }
     }
-    checked.drifts.extend(found.into_iter().map(|drift| format!("{}: {drift}", plain(key))));
+    checked
+        .drifts
+        .extend(found.into_iter().map(|drift| format!("{}: {drift}", plain(key))));
     Ok(())
 }
 
@@ -90,17 +102,33 @@ fn drifts(explained: &Value) -> Vec<String> {
     let (life, n) = (of_head("life"), of_head("n"));
     let unflushed = explained.get("unflushed").filter(|unflushed| !unflushed.is_null());
     let pending = |field| unflushed.map_or(0, |unflushed| integer(unflushed, field));
-    let summed = |cell: &&Value| cell.get("summed").and_then(Value::as_bool) == Some(true) && integer(cell, "life") == life;
+    let summed =
+        |cell: &&Value| cell.get("summed").and_then(Value::as_bool) == Some(true) && integer(cell, "life") == life;
     let cells: Vec<&Value> = elements(explained, "cells").iter().filter(summed).collect();
-    let totals: i128 = cells.iter().filter(|cell| integer(cell, "n") == n).map(|cell| integer(cell, "total")).sum();
+    let totals: i128 = cells
+        .iter()
+        .filter(|cell| integer(cell, "n") == n)
+        .map(|cell| integer(cell, "total"))
+        .sum();
     let value = of_head("base").saturating_add(totals).saturating_add(pending("total"));
     if value != integer(explained, "value") {
-        drifts.push(format!("its value is {}, base and cells add up to {value}", text(explained, "value")));
+        drifts.push(format!(
+            "its value is {}, base and cells add up to {value}",
+            text(explained, "value")
+        ));
     }
-    let counted = cells.iter().map(|cell| integer(cell, "counted")).sum::<i128>().saturating_add(pending("counted"));
+    let counted = cells
+        .iter()
+        .map(|cell| integer(cell, "counted"))
+        .sum::<i128>()
+        .saturating_add(pending("counted"));
     for step in elements(explained, "history") {
         if integer(step, "sum") != counted {
-            drifts.push(format!("{counted} was counted, its history in {} adds up to {}", text(step, "step"), text(step, "sum")));
+            drifts.push(format!(
+                "{counted} was counted, its history in {} adds up to {}",
+                text(step, "step"),
+                text(step, "sum")
+            ));
         }
     }
     drifts

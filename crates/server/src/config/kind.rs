@@ -38,7 +38,13 @@ const SIZES: [(&str, u64); 8] = [
     ("B", 1),
 ];
 
-const DURATIONS_MS: [(&str, u64); 5] = [("ms", 1), ("s", 1_000), ("m", 60_000), ("h", 3_600_000), ("d", 86_400_000)];
+const DURATIONS_MS: [(&str, u64); 5] = [
+    ("ms", 1),
+    ("s", 1_000),
+    ("m", 60_000),
+    ("h", 3_600_000),
+    ("d", 86_400_000),
+];
 
 impl Kind {
     /// Bytes between two sizes.
@@ -76,7 +82,9 @@ impl Kind {
     pub(crate) fn check(self, text: &str) -> Result<(), String> {
         let good = match self {
             Self::Path | Self::Secret => !text.is_empty(),
-            Self::Address => text.rsplit_once(':').is_some_and(|(host, port)| !host.is_empty() && port.parse::<u16>().is_ok()),
+            Self::Address => text
+                .rsplit_once(':')
+                .is_some_and(|(host, port)| !host.is_empty() && port.parse::<u16>().is_ok()),
             Self::Store => text == "embedded" || text.strip_prefix("cql://").is_some_and(|rest| !rest.is_empty()),
             Self::Level => crate::levels::parse(text).is_some(),
             Self::Choice(words) => words.contains(&text),
@@ -123,7 +131,9 @@ pub(crate) fn duration_ms(text: &str) -> Option<u64> {
 /// A number; `_` may stand between digits.
 pub(crate) fn count(text: &str) -> Option<u64> {
     let digits = text.replace('_', "");
-    (!digits.is_empty() && digits.bytes().all(|byte| byte.is_ascii_digit())).then(|| digits.parse().ok()).flatten()
+    (!digits.is_empty() && digits.bytes().all(|byte| byte.is_ascii_digit()))
+        .then(|| digits.parse().ok())
+        .flatten()
 }
 
 /// A switch.
@@ -151,7 +161,16 @@ mod tests {
         assert_eq!(size_bytes("5 MB"), Some(5_000_000));
         assert_eq!(duration_ms("100ms"), Some(100));
         assert_eq!(duration_ms("2d"), Some(172_800_000));
-        for wrong in ["64", "MiB", "-1s", "1.5s", "99999999999999999999s", "18446744073709551615d", "5 parsec", ""] {
+        for wrong in [
+            "64",
+            "MiB",
+            "-1s",
+            "1.5s",
+            "99999999999999999999s",
+            "18446744073709551615d",
+            "5 parsec",
+            "",
+        ] {
             assert_eq!((size_bytes(wrong), duration_ms(wrong)), (None, None), "{wrong}");
         }
     }

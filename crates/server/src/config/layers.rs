@@ -27,7 +27,10 @@ pub(crate) struct Flags {
 
 impl clap::FromArgMatches for Flags {
     fn from_arg_matches(matches: &ArgMatches) -> Result<Self, clap::Error> {
-        let mut flags = Self { config: matches.get_one::<PathBuf>("config").cloned(), set: BTreeMap::new() };
+        let mut flags = Self {
+            config: matches.get_one::<PathBuf>("config").cloned(),
+            set: BTreeMap::new(),
+        };
         for definition in ALL {
             if let Some(text) = matches.get_one::<String>(definition.name) {
                 flags.set.insert(definition.name, text.clone());
@@ -49,7 +52,9 @@ impl clap::Args for Flags {
             .value_name("FILE")
             .value_parser(clap::value_parser!(PathBuf))
             .help("A TOML file of settings (TALLY_CONFIG)");
-        ALL.iter().fold(command.arg(config), |command, definition| command.arg(argument(definition)))
+        ALL.iter().fold(command.arg(config), |command, definition| {
+            command.arg(argument(definition))
+        })
     }
 
     fn augment_args_for_update(command: Command) -> Command {
@@ -67,9 +72,16 @@ fn argument(definition: &'static Definition) -> Arg {
         .value_name(definition.kind.placeholder())
         .action(ArgAction::Set)
         .help(format!("{}{default}", definition.help));
-    let argument = if definition.name.contains('_') { argument.alias(definition.name) } else { argument };
+    let argument = if definition.name.contains('_') {
+        argument.alias(definition.name)
+    } else {
+        argument
+    };
     if matches!(definition.kind, Kind::Switch) {
-        argument.num_args(0..=1).require_equals(true).default_missing_value("true")
+        argument
+            .num_args(0..=1)
+            .require_equals(true)
+            .default_missing_value("true")
     } else {
         argument
     }
@@ -78,7 +90,10 @@ fn argument(definition: &'static Definition) -> Arg {
 /// All that was set, by flags, environment and file, each checked; and warnings about variables that mean nothing.
 pub(super) fn gather(flags: &Flags) -> Result<(Raw, Vec<String>), ConfigError> {
     let mut raw = Raw::new();
-    let file = flags.config.clone().or_else(|| std::env::var_os("TALLY_CONFIG").map(PathBuf::from));
+    let file = flags
+        .config
+        .clone()
+        .or_else(|| std::env::var_os("TALLY_CONFIG").map(PathBuf::from));
     if let Some(path) = file {
         read_file(&path, &mut raw)?;
     }
@@ -88,10 +103,19 @@ pub(super) fn gather(flags: &Flags) -> Result<(Raw, Vec<String>), ConfigError> {
         raw.insert(name, (text.clone(), Origin::Flag));
     }
     for (name, (text, origin)) in &raw {
-        let Some(definition) = Definition::of(name) else { continue };
+        let Some(definition) = Definition::of(name) else {
+            continue;
+        };
         if let Err(allowed) = definition.kind.check(text) {
-            let shown = if matches!(definition.kind, Kind::Secret) { "***" } else { text.as_str() };
-            return Err(ConfigError(format!("{} (from {origin}) must be {allowed}, not {shown:?}", definition.name)));
+            let shown = if matches!(definition.kind, Kind::Secret) {
+                "***"
+            } else {
+                text.as_str()
+            };
+            return Err(ConfigError(format!(
+                "{} (from {origin}) must be {allowed}, not {shown:?}",
+                definition.name
+            )));
         }
     }
     Ok((raw, warnings))
@@ -99,13 +123,17 @@ pub(super) fn gather(flags: &Flags) -> Result<(Raw, Vec<String>), ConfigError> {
 
 fn read_environment(raw: &mut Raw, warnings: &mut Vec<String>) -> Result<(), ConfigError> {
     for (variable, text) in std::env::vars_os() {
-        let Some(variable) = variable.to_str().filter(|variable| variable.starts_with("TALLY_")) else { continue };
+        let Some(variable) = variable.to_str().filter(|variable| variable.starts_with("TALLY_")) else {
+            continue;
+        };
         if OTHER_VARIABLES.contains(&variable) {
             continue;
         }
         match ALL.iter().find(|definition| definition.variable() == variable) {
             Some(definition) => {
-                let text = text.into_string().map_err(|_| ConfigError(format!("{variable} is not UTF-8")))?;
+                let text = text
+                    .into_string()
+                    .map_err(|_| ConfigError(format!("{variable} is not UTF-8")))?;
                 raw.insert(definition.name, (text, Origin::Environment(variable.to_owned())));
             }
             // A typing error must not be taken for a default; what is far from any setting is somebody else's, such as the
@@ -117,7 +145,9 @@ fn read_environment(raw: &mut Raw, warnings: &mut Vec<String>) -> Result<(), Con
                         meant.variable()
                     )));
                 }
-                None => warnings.push(format!("the environment variable {variable} is no setting and is ignored")),
+                None => warnings.push(format!(
+                    "the environment variable {variable} is no setting and is ignored"
+                )),
             },
         }
     }
@@ -134,7 +164,11 @@ fn read_file(path: &Path, raw: &mut Raw) -> Result<(), ConfigError> {
         format!("{shown}:{line}:{column}")
     };
     let table = DeTable::parse(&text).map_err(|error| {
-        ConfigError(format!("{}: {}", place(error.span().map_or(0, |span| span.start)), error.message().replace('\n', " ")))
+        ConfigError(format!(
+            "{}: {}",
+            place(error.span().map_or(0, |span| span.start)),
+            error.message().replace('\n', " ")
+        ))
     })?;
     for (name, value) in table.get_ref() {
         let at = place(name.span().start);
@@ -143,13 +177,21 @@ fn read_file(path: &Path, raw: &mut Raw) -> Result<(), ConfigError> {
                 || "`tally config` lists all".to_owned(),
                 |meant| format!("did you mean {}?", meant.name),
             );
-            return Err(ConfigError(format!("{at}: there is no setting {:?}; {meant}", name.get_ref())));
+            return Err(ConfigError(format!(
+                "{at}: there is no setting {:?}; {meant}",
+                name.get_ref()
+            )));
         };
         let text = match value.get_ref() {
             DeValue::String(text) => text.to_string(),
             DeValue::Integer(number) => number.to_string(),
             DeValue::Boolean(truth) => truth.to_string(),
-            _ => return Err(ConfigError(format!("{at}: {} must be {}", definition.name, definition.kind))),
+            _ => {
+                return Err(ConfigError(format!(
+                    "{at}: {} must be {}",
+                    definition.name, definition.kind
+                )));
+            }
         };
         raw.insert(definition.name, (text, Origin::File(at)));
     }

@@ -112,7 +112,9 @@ fn auth_token(raw: &Checked<'_>) -> Result<Option<Secret>, ConfigError> {
         return Ok((!text.is_empty()).then_some(Secret(text)));
     };
     if !text.is_empty() {
-        return Err(ConfigError("auth_token and auth_token_file are both set; leave one".to_owned()));
+        return Err(ConfigError(
+            "auth_token and auth_token_file are both set; leave one".to_owned(),
+        ));
     }
     let shown = path.display();
     let text = std::fs::read_to_string(&path)
@@ -129,7 +131,11 @@ struct Checked<'r>(&'r Raw);
 impl Checked<'_> {
     fn text(&self, name: &str) -> String {
         let default = || Definition::of(name).map(|definition| definition.default.to_owned());
-        self.0.get(name).map(|(text, _)| text.clone()).or_else(default).unwrap_or_default()
+        self.0
+            .get(name)
+            .map(|(text, _)| text.clone())
+            .or_else(default)
+            .unwrap_or_default()
     }
 
     fn path(&self, name: &str) -> Option<PathBuf> {

@@ -12,8 +12,10 @@ pub(crate) fn shown(flags: &Flags) -> Result<String, ConfigError> {
     let (raw, warnings) = layers::gather(flags)?;
     let mut text = String::new();
     for definition in ALL {
-        let (value, origin) =
-            raw.get(definition.name).cloned().unwrap_or_else(|| (definition.default.to_owned(), Origin::Default));
+        let (value, origin) = raw
+            .get(definition.name)
+            .cloned()
+            .unwrap_or_else(|| (definition.default.to_owned(), Origin::Default));
         let value = match definition.kind {
             Kind::Secret if !value.is_empty() => "***",
             _ if value.is_empty() => "-",
@@ -39,7 +41,11 @@ pub(crate) fn markdown() -> String {
          | setting | default | what it does | allowed | why |\n|---|---|---|---|---|\n",
     );
     for definition in ALL {
-        let default = if definition.default.is_empty() { "-".to_owned() } else { format!("`{}`", definition.default) };
+        let default = if definition.default.is_empty() {
+            "-".to_owned()
+        } else {
+            format!("`{}`", definition.default)
+        };
         let (name, help, reason) = (definition.name, definition.help, definition.reason);
         let allowed = definition.kind.to_string();
         writeln!(text, "| `{name}` | {default} | {help} | {allowed} | {reason} |").ok();

@@ -10,11 +10,11 @@ use tally_counter::{Key, Reader, put_signed};
 use tally_engine::{KeyIndex, Need, Plan, TokenIndex, TokenState, Turn, payload_hash};
 use utoipa::ToSchema;
 
+use super::Http;
 use super::answer::{self, Answer};
 use super::number::{Exact, Form};
 use super::request::{Asked, check_token};
 use super::when::Moment;
-use super::Http;
 use crate::levels;
 use crate::refusal::{ErrorKind, Refusal};
 
@@ -148,7 +148,10 @@ pub(super) async fn add(http: &Http, asked: &Asked) -> Result<Answer, Refusal> {
     let service = &http.service;
     let most = service.limits().max_batch;
     if adds.is_empty() || adds.len() > most {
-        return Err(Refusal::invalid(format!("adds must be 1 to {most}, not {} (setting max_batch)", adds.len())));
+        return Err(Refusal::invalid(format!(
+            "adds must be 1 to {most}, not {} (setting max_batch)",
+            adds.len()
+        )));
     }
     let scope = service.access().token_scope();
     let mut plan = Plan::new();
@@ -161,24 +164,52 @@ pub(super) async fn add(http: &Http, asked: &Asked) -> Result<Answer, Refusal> {
         None => None,
     };
     let level = service.levels().of_keys(planned.iter().map(|add| add.key));
-    let done = service.turn(&mut plan, Some(level), |turn| run(turn, &planned, wanted, whole)).await??;
-    let results = planned.iter().zip(done).map(|(add, done)| outcome(add.key.as_str(), done, form)).collect();
-    answer::json(&Added { results, ack: levels::word(level) })
+    let done = service
+        .turn(&mut plan, Some(level), |turn| run(turn, &planned, wanted, whole))
+        .await??;
+    let results = planned
+        .iter()
+        .zip(done)
+        .map(|(add, done)| outcome(add.key.as_str(), done, form))
+        .collect();
+    answer::json(&Added {
+        results,
+        ack: levels::word(level),
+    })
 }
 
 fn outcome(key: &str, done: Done, form: Form) -> Outcome<'_> {
-    Outcome { key, value: done.value.map(|value| form.of(value)), duplicate: done.duplicate, late: done.late }
+    Outcome {
+        key,
+        value: done.value.map(|value| form.of(value)),
+        duplicate: done.duplicate,
+        late: done.late,
+    }
 }
 
 fn planned<'a>(adds: &'a [Add<'_>], wanted: Wanted, scope: &str, plan: &mut Plan) -> Result<Vec<Planned<'a>>, Refusal> {
-    let need = if wanted == Wanted::Values { Need::Value } else { Need::Blind };
+    let need = if wanted == Wanted::Values {
+        Need::Value
+    } else {
+        Need::Blind
+    };
     let mut tokens: HashMap<&str, (usize, u64)> = HashMap::new();
     let mut planned = Vec::with_capacity(adds.len());
     for (place, add) in adds.iter().enumerate() {
-        let at = |refusal: Refusal| Refusal { detail: format!("adds[{place}]: {}", refusal.detail), ..refusal };
+        let at = |refusal: Refusal| Refusal {
+            detail: format!("adds[{place}]: {}", refusal.detail),
+            ..refusal
+        };
         let key = Key::new(add.key.as_bytes()).map_err(|error| at(Refusal::invalid(error.to_string())))?;
         let (amount, time_ms) = (add.amount.0, add.time.map(|time| time.0));
-        let mut one = Planned { key, index: plan.key(key, need), amount, time_ms, token: None, repeats: None };
+        let mut one = Planned {
+            key,
+            index: plan.key(key, need),
+            amount,
+            time_ms,
+            token: None,
+            repeats: None,
+        };
         if let Some(token) = &add.token {
             check_token(token.as_bytes()).map_err(at)?;
             let payload = payload_of(key, amount, time_ms);
@@ -203,11 +234,17 @@ fn payload_of(key: Key<'_>, amount: i64, time_ms: Option<u64>) -> u64 {
 }
 
 fn other_payload() -> Refusal {
-    Refusal::new(ErrorKind::Unprocessable, "this token came before with another payload; nothing was applied")
+    Refusal::new(
+        ErrorKind::Unprocessable,
+        "this token came before with another payload; nothing was applied",
+    )
 }
 
 fn tokens_full() -> Refusal {
-    Refusal::new(ErrorKind::Exhausted, "as many tokens are remembered as may be (setting token_limit); nothing was applied")
+    Refusal::new(
+        ErrorKind::Exhausted,
+        "as many tokens are remembered as may be (setting token_limit); nothing was applied",
+    )
 }
 
 /// Everything is looked at before anything is applied.
@@ -242,7 +279,10 @@ fn run(
             (None, Some(first)) => {
                 turn.duplicate_adds(add.index, 1);
                 let first = done.get(first).copied().flatten().unwrap_or_default();
-                Done { duplicate: true, ..first }
+                Done {
+                    duplicate: true,
+                    ..first
+                }
             }
             (None, None) => apply(turn, add, wanted)?,
         };
@@ -267,12 +307,19 @@ fn remembered(turn: &mut Turn<'_>, token: TokenIndex, payload: u64) -> Result<Op
 }
 
 fn fits(turn: &mut Turn<'_>, adds: &[Planned<'_>], done: &[Option<Done>]) -> Result<(), Refusal> {
-    let fresh: Vec<&Planned<'_>> =
-        adds.iter().zip(done).filter(|(add, done)| done.is_none() && add.repeats.is_none()).map(|(add, _)| add).collect();
+    let fresh: Vec<&Planned<'_>> = adds
+        .iter()
+        .zip(done)
+        .filter(|(add, done)| done.is_none() && add.repeats.is_none())
+        .map(|(add, _)| add)
+        .collect();
     let amounts: Vec<(KeyIndex, i64)> = fresh.iter().map(|add| (add.index, add.amount)).collect();
     turn.fits(&amounts).map_err(|first| {
         let key = fresh.get(first).map_or("", |add| add.key.as_str());
-        Refusal::new(ErrorKind::Unprocessable, format!("the value of {key:?} would leave 64 bits; nothing was applied"))
+        Refusal::new(
+            ErrorKind::Unprocessable,
+            format!("the value of {key:?} would leave 64 bits; nothing was applied"),
+        )
     })
 }
 
@@ -310,8 +357,16 @@ fn decode(bytes: &[u8]) -> Option<Vec<Done>> {
     let mut reader = Reader::new("the answer of a token", bytes);
     let mut done = Vec::new();
     while let Ok(flags) = reader.byte() {
-        let value = if flags & HAS_VALUE == 0 { None } else { Some(reader.signed().ok()?) };
-        done.push(Done { value, late: flags & IS_LATE != 0, duplicate: true });
+        let value = if flags & HAS_VALUE == 0 {
+            None
+        } else {
+            Some(reader.signed().ok()?)
+        };
+        done.push(Done {
+            value,
+            late: flags & IS_LATE != 0,
+            duplicate: true,
+        });
     }
     Some(done)
 }
@@ -323,9 +378,21 @@ mod tests {
     #[test]
     fn answers_are_remembered() {
         let done = [
-            Done { value: Some(-5), late: false, duplicate: true },
-            Done { value: None, late: true, duplicate: true },
-            Done { value: Some(i128::from(i64::MAX)), late: false, duplicate: true },
+            Done {
+                value: Some(-5),
+                late: false,
+                duplicate: true,
+            },
+            Done {
+                value: None,
+                late: true,
+                duplicate: true,
+            },
+            Done {
+                value: Some(i128::from(i64::MAX)),
+                late: false,
+                duplicate: true,
+            },
         ];
         assert_eq!(decode(&encode(&done)).unwrap(), done);
     }
@@ -333,10 +400,22 @@ mod tests {
     #[test]
     fn bodies_are_strict() {
         let read = |text: &'static str| serde_json::from_str::<Adds<'static>>(text).map_err(|error| error.to_string());
-        assert_eq!(read(r#"{"adds":[{"key":"a"}]}"#).unwrap().adds.first().unwrap().amount.0, 1);
+        assert_eq!(
+            read(r#"{"adds":[{"key":"a"}]}"#)
+                .unwrap()
+                .adds
+                .first()
+                .unwrap()
+                .amount
+                .0,
+            1
+        );
         for (wrong, why) in [
             (r#"{"adds":[{"key":"a","amount":1.5}]}"#, "integer"),
-            (r#"{"adds":[{"key":"a","amount":9223372036854775808}]}"#, "beyond 64 bits"),
+            (
+                r#"{"adds":[{"key":"a","amount":9223372036854775808}]}"#,
+                "beyond 64 bits",
+            ),
             (r#"{"adds":[{"key":"a","amount":"1"}]}"#, "integer"),
             (r#"{"adds":[{"key":"a","amout":1}]}"#, "unknown field `amout`"),
             (r#"{"adds":[{"key":"a","time":"now"}]}"#, "now"),
@@ -344,7 +423,11 @@ mod tests {
             (r#"{"adds":[{"key":7}]}"#, "string"),
             (r#"{"adds":[{"key":"a"}"#, "EOF"),
         ] {
-            assert!(read(wrong).unwrap_err().contains(why), "{wrong}: {}", read(wrong).unwrap_err());
+            assert!(
+                read(wrong).unwrap_err().contains(why),
+                "{wrong}: {}",
+                read(wrong).unwrap_err()
+            );
         }
     }
 }

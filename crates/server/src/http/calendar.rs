@@ -70,9 +70,22 @@ impl Length {
     /// The finest step that cuts `span_ms` into at most `most` points, coarser ones following.
     pub(super) fn fitting(span_ms: u64, most: u64) -> impl Iterator<Item = Self> {
         let fits = move |length: &Self| span_ms / length.about_ms() <= most;
-        let months = span_ms / Self { count: 1, unit: Unit::Month }.about_ms() / most;
-        let many = Self { count: i64::try_from(months).unwrap_or(1).saturating_add(1), unit: Unit::Month };
-        CHOICE.iter().filter_map(|text| Self::parse(text).ok()).filter(fits).chain(std::iter::once(many))
+        let months = span_ms
+            / Self {
+                count: 1,
+                unit: Unit::Month,
+            }
+            .about_ms()
+            / most;
+        let many = Self {
+            count: i64::try_from(months).unwrap_or(1).saturating_add(1),
+            unit: Unit::Month,
+        };
+        CHOICE
+            .iter()
+            .filter_map(|text| Self::parse(text).ok())
+            .filter(fits)
+            .chain(std::iter::once(many))
     }
 
     /// About how long it is.
@@ -84,7 +97,9 @@ impl Length {
             Unit::Week => 7 * DAY_MS,
             Unit::Month => 30 * DAY_MS,
         };
-        u64::try_from(self.count.saturating_mul(unit_ms)).unwrap_or(u64::MAX).max(1)
+        u64::try_from(self.count.saturating_mul(unit_ms))
+            .unwrap_or(u64::MAX)
+            .max(1)
     }
 
     /// Whether it is made from minutes.
@@ -159,8 +174,14 @@ impl Calendar {
     /// The length where every step has the same one.
     fn fixed_ms(&self) -> Option<i64> {
         match self.length {
-            Length { unit: Unit::Minute, count } => Some(count.saturating_mul(MINUTE_MS)),
-            Length { unit: Unit::Hour, count: 1 } => Some(HOUR_MS),
+            Length {
+                unit: Unit::Minute,
+                count,
+            } => Some(count.saturating_mul(MINUTE_MS)),
+            Length {
+                unit: Unit::Hour,
+                count: 1,
+            } => Some(HOUR_MS),
             _ => None,
         }
     }
@@ -192,7 +213,10 @@ impl Calendar {
             Unit::Week => down(FIRST_MONDAY_MS, 7 * DAY_MS),
             Unit::Month => {
                 let date = datetime(local).date();
-                let months = i64::from(date.year()).saturating_mul(12).saturating_add(i64::from(date.month())).saturating_sub(1);
+                let months = i64::from(date.year())
+                    .saturating_mul(12)
+                    .saturating_add(i64::from(date.month()))
+                    .saturating_sub(1);
                 first_of(months.saturating_sub(months.rem_euclid(count.max(1))))
             }
         }
@@ -207,7 +231,10 @@ impl Calendar {
             Unit::Week => start.saturating_add(count.saturating_mul(7 * DAY_MS)),
             Unit::Month => {
                 let date = datetime(start).date();
-                let months = i64::from(date.year()).saturating_mul(12).saturating_add(i64::from(date.month())).saturating_sub(1);
+                let months = i64::from(date.year())
+                    .saturating_mul(12)
+                    .saturating_add(i64::from(date.month()))
+                    .saturating_sub(1);
                 first_of(months.saturating_add(count))
             }
         }
@@ -229,7 +256,9 @@ fn first_of(months: i64) -> i64 {
     let month = i8::try_from(months.rem_euclid(12).saturating_add(1)).ok();
     let date = year.zip(month).and_then(|(year, month)| Date::new(year, month, 1).ok());
     let midnight = date.map(|date| date.at(0, 0, 0, 0));
-    midnight.and_then(|midnight| TimeZone::UTC.to_timestamp(midnight).ok()).map_or(i64::MAX, Timestamp::as_millisecond)
+    midnight
+        .and_then(|midnight| TimeZone::UTC.to_timestamp(midnight).ok())
+        .map_or(i64::MAX, Timestamp::as_millisecond)
 }
 
 #[cfg(test)]
@@ -237,8 +266,15 @@ mod tests {
     use super::*;
 
     fn steps(length: &str, zone: &str, from: &str, count: usize) -> Vec<String> {
-        let zone = if zone == "UTC" { TimeZone::UTC } else { TimeZone::get(zone).unwrap() };
-        let calendar = Calendar { length: Length::parse(length).unwrap(), zone };
+        let zone = if zone == "UTC" {
+            TimeZone::UTC
+        } else {
+            TimeZone::get(zone).unwrap()
+        };
+        let calendar = Calendar {
+            length: Length::parse(length).unwrap(),
+            zone,
+        };
         let mut at = calendar.floor(when::parse("from", from).unwrap());
         let mut found = Vec::new();
         for _ in 0..count {
@@ -254,31 +290,71 @@ mod tests {
 
     #[test]
     fn steps_follow_the_zone() {
-        assert_eq!(steps("15m", "UTC", "2015-05-17T10:05:03Z", 2), ["2015-05-17T10:00:00Z", "2015-05-17T10:15:00Z"]);
+        assert_eq!(
+            steps("15m", "UTC", "2015-05-17T10:05:03Z", 2),
+            ["2015-05-17T10:00:00Z", "2015-05-17T10:15:00Z"]
+        );
         assert_eq!(
             steps("1h", "Asia/Kolkata", "2015-05-17T10:05:03Z", 2),
             ["2015-05-17T15:00:00+05:30", "2015-05-17T16:00:00+05:30"]
         );
         assert_eq!(
             steps("1d", "Europe/Berlin", "2026-03-28T12:00:00Z", 3),
-            ["2026-03-28T00:00:00+01:00", "2026-03-29T00:00:00+01:00", "2026-03-30T00:00:00+02:00"]
+            [
+                "2026-03-28T00:00:00+01:00",
+                "2026-03-29T00:00:00+01:00",
+                "2026-03-30T00:00:00+02:00"
+            ]
         );
         assert_eq!(
             steps("1d", "Europe/Berlin", "2026-10-24T12:00:00Z", 3),
-            ["2026-10-24T00:00:00+02:00", "2026-10-25T00:00:00+02:00", "2026-10-26T00:00:00+01:00"]
+            [
+                "2026-10-24T00:00:00+02:00",
+                "2026-10-25T00:00:00+02:00",
+                "2026-10-26T00:00:00+01:00"
+            ]
         );
-        assert_eq!(steps("1w", "UTC", "2015-05-17T10:05:03Z", 2), ["2015-05-11T00:00:00Z", "2015-05-18T00:00:00Z"]);
-        assert_eq!(steps("1M", "UTC", "2015-12-17T10:05:03Z", 2), ["2015-12-01T00:00:00Z", "2016-01-01T00:00:00Z"]);
-        assert_eq!(steps("3M", "UTC", "2015-12-17T10:05:03Z", 2), ["2015-10-01T00:00:00Z", "2016-01-01T00:00:00Z"]);
+        assert_eq!(
+            steps("1w", "UTC", "2015-05-17T10:05:03Z", 2),
+            ["2015-05-11T00:00:00Z", "2015-05-18T00:00:00Z"]
+        );
+        assert_eq!(
+            steps("1M", "UTC", "2015-12-17T10:05:03Z", 2),
+            ["2015-12-01T00:00:00Z", "2016-01-01T00:00:00Z"]
+        );
+        assert_eq!(
+            steps("3M", "UTC", "2015-12-17T10:05:03Z", 2),
+            ["2015-10-01T00:00:00Z", "2016-01-01T00:00:00Z"]
+        );
     }
 
     #[test]
     fn every_hour_of_a_day_with_a_change_is_its_own() {
         let spring = steps("1h", "Europe/Berlin", "2026-03-29T00:00:00Z", 3);
-        assert_eq!(spring, ["2026-03-29T01:00:00+01:00", "2026-03-29T03:00:00+02:00", "2026-03-29T04:00:00+02:00"]);
+        assert_eq!(
+            spring,
+            [
+                "2026-03-29T01:00:00+01:00",
+                "2026-03-29T03:00:00+02:00",
+                "2026-03-29T04:00:00+02:00"
+            ]
+        );
         let autumn = steps("1h", "Europe/Berlin", "2026-10-25T00:00:00Z", 3);
-        assert_eq!(autumn, ["2026-10-25T02:00:00+02:00", "2026-10-25T02:00:00+01:00", "2026-10-25T03:00:00+01:00"]);
-        for zone in ["Europe/Berlin", "America/New_York", "Australia/Lord_Howe", "America/Sao_Paulo", "Asia/Kathmandu"] {
+        assert_eq!(
+            autumn,
+            [
+                "2026-10-25T02:00:00+02:00",
+                "2026-10-25T02:00:00+01:00",
+                "2026-10-25T03:00:00+01:00"
+            ]
+        );
+        for zone in [
+            "Europe/Berlin",
+            "America/New_York",
+            "Australia/Lord_Howe",
+            "America/Sao_Paulo",
+            "Asia/Kathmandu",
+        ] {
             for length in ["6h", "12h", "1d", "2d", "1w", "1M"] {
                 steps(length, zone, "2017-01-01T00:00:00Z", 500);
             }

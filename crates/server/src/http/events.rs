@@ -54,7 +54,11 @@ struct Judged {
 }
 
 enum Verdict {
-    Counts { adds: Vec<(KeyIndex, i64)>, token: TokenIndex, payload: u64 },
+    Counts {
+        adds: Vec<(KeyIndex, i64)>,
+        token: TokenIndex,
+        payload: u64,
+    },
     Ignored,
     Rejected(String),
 }
@@ -79,9 +83,13 @@ fn judge_all(rules: &Rules, asked: &Asked, plan: &mut Plan, most: usize) -> Resu
     let (mut event, mut adds) = (Event::default(), Adds::default());
     match asked.media_type().as_str() {
         BATCH => {
-            let elements = tally_ingest::batch(&asked.body).map_err(|error| Refusal::invalid(format!("the batch: {error}")))?;
+            let elements =
+                tally_ingest::batch(&asked.body).map_err(|error| Refusal::invalid(format!("the batch: {error}")))?;
             if elements.len() > most {
-                let detail = format!("a batch has at most {most} events, not {} (setting max_batch)", elements.len());
+                let detail = format!(
+                    "a batch has at most {most} events, not {} (setting max_batch)",
+                    elements.len()
+                );
                 return Err(Refusal::new(ErrorKind::TooLarge, detail));
             }
             let mut judge = |json: &&str| {
@@ -110,22 +118,42 @@ fn pairs(headers: &HeaderMap) -> impl Iterator<Item = (&str, &[u8])> {
 }
 
 fn judged(verdict: Result<Outcome, Rejected>, event: &Event, adds: &Adds, plan: &mut Plan) -> Judged {
-    let source = if event.source().is_empty() { UNKNOWN } else { event.source() }.to_owned();
+    let source = if event.source().is_empty() {
+        UNKNOWN
+    } else {
+        event.source()
+    }
+    .to_owned();
     let (id, time_ms) = (event.id().to_owned(), event.time_ms());
     match verdict {
-        Err(Rejected { id: known, reason }) => {
-            Judged { source, id: known.unwrap_or(id), time_ms, verdict: Verdict::Rejected(reason) }
-        }
+        Err(Rejected { id: known, reason }) => Judged {
+            source,
+            id: known.unwrap_or(id),
+            time_ms,
+            verdict: Verdict::Rejected(reason),
+        },
         Ok(Outcome::Counted) if !adds.is_empty() => {
-            let keys = adds.iter().filter_map(|(key, amount)| Some((Key::new(key.as_bytes()).ok()?, amount)));
+            let keys = adds
+                .iter()
+                .filter_map(|(key, amount)| Some((Key::new(key.as_bytes()).ok()?, amount)));
             let adds = keys.map(|(key, amount)| (plan.key(key, Need::Blind), amount)).collect();
             let token = plan.token(&format!("event:{source}"), id.as_bytes());
             // What an event is, in whichever mode it comes; not what the rules make of it, which may have changed since.
             let time = time_ms.map_or(String::new(), |ms| ms.to_string());
             let payload = payload_hash(format!("event {time} {}", event.kind()).as_bytes());
-            Judged { source, id, time_ms, verdict: Verdict::Counts { adds, token, payload } }
+            Judged {
+                source,
+                id,
+                time_ms,
+                verdict: Verdict::Counts { adds, token, payload },
+            }
         }
-        Ok(_) => Judged { source, id, time_ms, verdict: Verdict::Ignored },
+        Ok(_) => Judged {
+            source,
+            id,
+            time_ms,
+            verdict: Verdict::Ignored,
+        },
     }
 }
 
@@ -136,11 +164,17 @@ fn run(turn: &mut Turn<'_>, events: &[Judged]) -> Result<Received, Refusal> {
         if let Verdict::Counts { token, payload, .. } = event.verdict
             && turn.token(token, payload) == TokenState::Full
         {
-            let detail = format!("the source {:?} has sent as many events as are remembered (setting token_limit)", event.source);
+            let detail = format!(
+                "the source {:?} has sent as many events as are remembered (setting token_limit)",
+                event.source
+            );
             return Err(Refusal::new(ErrorKind::Exhausted, detail));
         }
     }
-    let mut received = Received { all: events.len() as u64, ..Received::default() };
+    let mut received = Received {
+        all: events.len() as u64,
+        ..Received::default()
+    };
     for (index, event) in events.iter().enumerate() {
         let reason = match &event.verdict {
             Verdict::Rejected(reason) => Some(reason.as_str()),
@@ -163,14 +197,22 @@ fn run(turn: &mut Turn<'_>, events: &[Judged]) -> Result<Received, Refusal> {
                     let outcome = count(turn, event, adds)?;
                     turn.remember(*token, *payload, &[]);
                     turn.event(&event.source, outcome);
-                    if outcome == Outcome::Late { received.late += 1 } else { received.counted += 1 }
+                    if outcome == Outcome::Late {
+                        received.late += 1;
+                    } else {
+                        received.counted += 1;
+                    }
                     None
                 }
             },
         };
         if let Some(reason) = reason {
             turn.reject_event(&event.source, reason, &event.id);
-            received.rejected.push(RejectedEvent { index, id: event.id.clone(), reason: reason.to_owned() });
+            received.rejected.push(RejectedEvent {
+                index,
+                id: event.id.clone(),
+                reason: reason.to_owned(),
+            });
         }
     }
     Ok(received)

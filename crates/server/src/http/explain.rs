@@ -96,7 +96,8 @@ pub(super) async fn explain(http: &Http, asked: &Asked) -> Result<Answer, Refusa
     let explained = http
         .service
         .blocking(move |engine| {
-            let key = tally_counter::Key::new(key.as_bytes()).map_err(|error| tally_engine::Error::Invalid(error.to_string()))?;
+            let key = tally_counter::Key::new(key.as_bytes())
+                .map_err(|error| tally_engine::Error::Invalid(error.to_string()))?;
             engine.explain(key)
         })
         .await?;
@@ -121,13 +122,16 @@ fn shape(explained: Explained, form: Form) -> Explanation {
         counted: form.of(view.cell.counted),
         summed: view.summed,
     });
-    let history = explained.history.into_iter().map(|(step, left, windows, chunks)| StepSum {
-        step: step.word(),
-        left: form.of(left),
-        windows: form.of(windows),
-        chunks,
-        sum: form.of(left.saturating_add(windows)),
-    });
+    let history = explained
+        .history
+        .into_iter()
+        .map(|(step, left, windows, chunks)| StepSum {
+            step: step.word(),
+            left: form.of(left),
+            windows: form.of(windows),
+            chunks,
+            sum: form.of(left.saturating_add(windows)),
+        });
     Explanation {
         key: explained.key,
         namespace: explained.namespace,
@@ -154,6 +158,13 @@ fn head_shape(head: &Head, form: Form) -> HeadShape {
         base: form.of(head.base.into()),
         created: head.created,
         expires: head.expires_ms.map(when::utc),
-        seen: head.seen.iter().map(|(writer, position)| Seen { writer: writer.0, position: position.number() }).collect(),
+        seen: head
+            .seen
+            .iter()
+            .map(|(writer, position)| Seen {
+                writer: writer.0,
+                position: position.number(),
+            })
+            .collect(),
     }
 }

@@ -18,29 +18,79 @@ pub(super) fn families(status: &Status, ledger: &LedgerView, counters: u64, star
         gauge("tally_counters", "Counters that exist.", counters),
         gauge("tally_hot_counters", "Counters in the hot table.", status.hot_counters),
         gauge("tally_hot_bytes", "Memory of the hot table.", status.hot_bytes),
-        gauge("tally_hot_budget_bytes", "What the hot table may take (setting memory).", status.hot_budget_bytes),
-        gauge("tally_dirty_counters", "Counters changed since the last round's cut.", status.dirty_counters),
+        gauge(
+            "tally_hot_budget_bytes",
+            "What the hot table may take (setting memory).",
+            status.hot_budget_bytes,
+        ),
+        gauge(
+            "tally_dirty_counters",
+            "Counters changed since the last round's cut.",
+            status.dirty_counters,
+        ),
         Described::total("tally_hot_lookups", "Counters asked for.", status.lookups),
-        Described::total("tally_hot_hits", "Counters asked for that were in memory.", status.lookup_hits),
+        Described::total(
+            "tally_hot_hits",
+            "Counters asked for that were in memory.",
+            status.lookup_hits,
+        ),
         Described::total("tally_store_reads", "Reads of the store.", status.store_reads),
         gauge("tally_store_bytes", "What the store takes on disk.", status.store_bytes),
-        Described::total("tally_counters_loaded", "Counters read from the store.", status.counters_loaded),
+        Described::total(
+            "tally_counters_loaded",
+            "Counters read from the store.",
+            status.counters_loaded,
+        ),
         Described::gauge(
             "tally_cells_per_counter",
             "Cells a counter, over those that were read from the store.",
             ratio(status.cells_loaded, status.counters_loaded),
         ),
-        gauge("tally_journal_position", "The last position handed out.", status.journal_position),
-        gauge("tally_journal_synced_position", "The last position that is synced.", status.journal_synced),
-        gauge("tally_journal_applied_position", "The last position that is in the store.", status.journal_applied),
-        gauge("tally_journal_bytes", "The journal's bytes on disk.", status.journal_bytes),
+        gauge(
+            "tally_journal_position",
+            "The last position handed out.",
+            status.journal_position,
+        ),
+        gauge(
+            "tally_journal_synced_position",
+            "The last position that is synced.",
+            status.journal_synced,
+        ),
+        gauge(
+            "tally_journal_applied_position",
+            "The last position that is in the store.",
+            status.journal_applied,
+        ),
+        gauge(
+            "tally_journal_bytes",
+            "The journal's bytes on disk.",
+            status.journal_bytes,
+        ),
         Described::total("tally_journal_syncs", "Syncs of the journal.", status.journal_syncs),
         Described::total("tally_rounds", "Rounds done.", status.rounds),
         Described::total("tally_round_rows", "Rows that rounds wrote.", status.round_rows),
-        Described::gauge("tally_last_round_seconds", "How long the last round took.", seconds(status.last_round_ms)),
-        Described::gauge("tally_start_time_seconds", "When the server started, Unix time.", seconds(started_ms)),
-        subjects("tally_events", "Events received, by source and outcome.", "source", &ledger.sources),
-        subjects("tally_ledger_adds", "Adds received, by namespace and outcome.", "namespace", &ledger.namespaces),
+        Described::gauge(
+            "tally_last_round_seconds",
+            "How long the last round took.",
+            seconds(status.last_round_ms),
+        ),
+        Described::gauge(
+            "tally_start_time_seconds",
+            "When the server started, Unix time.",
+            seconds(started_ms),
+        ),
+        subjects(
+            "tally_events",
+            "Events received, by source and outcome.",
+            "source",
+            &ledger.sources,
+        ),
+        subjects(
+            "tally_ledger_adds",
+            "Adds received, by namespace and outcome.",
+            "namespace",
+            &ledger.namespaces,
+        ),
     ]
 }
 
@@ -49,9 +99,15 @@ fn subjects(name: &'static str, help: &'static str, label: &'static str, subject
     let (named, others) = subjects.split_at(subjects.len().min(MAX_SUBJECTS));
     for outcome in Outcome::ALL {
         let labels = |name: &str| vec![(label, name.to_owned()), ("outcome", outcome.word().to_owned())];
-        totals.extend(named.iter().map(|subject| (labels(&subject.name), subject.figures.of(outcome))));
+        totals.extend(
+            named
+                .iter()
+                .map(|subject| (labels(&subject.name), subject.figures.of(outcome))),
+        );
         if !others.is_empty() {
-            let sum = others.iter().fold(0_u64, |sum, subject| sum.saturating_add(subject.figures.of(outcome)));
+            let sum = others
+                .iter()
+                .fold(0_u64, |sum, subject| sum.saturating_add(subject.figures.of(outcome)));
             totals.push((labels("other"), sum));
         }
     }

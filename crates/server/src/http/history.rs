@@ -73,14 +73,31 @@ impl Ask {
         }
         let step = parameters.one("step")?.map(Length::parse).transpose()?;
         let zone_name = parameters.one("tz")?.unwrap_or("UTC").to_owned();
-        let zone = if zone_name == "UTC" { Ok(TimeZone::UTC) } else { TimeZone::get(&zone_name) };
-        let zone = zone.map_err(|_| Refusal::invalid(format!("there is no time zone {zone_name:?}; give one such as Europe/Berlin")))?;
-        Ok(Self { from, to, step, zone, zone_name })
+        let zone = if zone_name == "UTC" {
+            Ok(TimeZone::UTC)
+        } else {
+            TimeZone::get(&zone_name)
+        };
+        let zone = zone.map_err(|_| {
+            Refusal::invalid(format!(
+                "there is no time zone {zone_name:?}; give one such as Europe/Berlin"
+            ))
+        })?;
+        Ok(Self {
+            from,
+            to,
+            step,
+            zone,
+            zone_name,
+        })
     }
 
     /// The calendar of a step.
     pub(super) fn calendar(&self, length: Length) -> Calendar {
-        Calendar { length, zone: self.zone.clone() }
+        Calendar {
+            length,
+            zone: self.zone.clone(),
+        }
     }
 }
 
@@ -105,14 +122,20 @@ pub(super) async fn history(http: &Http, asked: &Asked) -> Result<Answer, Refusa
     let ask = Ask::of(&parameters)?;
     let keys: Vec<String> = parameters.all("key").map(str::to_owned).collect();
     if keys.is_empty() || keys.len() > MAX_KEYS {
-        return Err(Refusal::invalid(format!("1 to {MAX_KEYS} keys can be asked for, not {}", keys.len())));
+        return Err(Refusal::invalid(format!(
+            "1 to {MAX_KEYS} keys can be asked for, not {}",
+            keys.len()
+        )));
     }
     for key in &keys {
         read::key(key)?;
     }
     http.service.metrics().face(Face::Http).read(keys.len() as u64);
     let most = http.service.limits().history_limit / keys.len().max(1);
-    let found = http.service.blocking(move |engine| gather(engine, &ask, &keys, most, form, zeros)).await??;
+    let found = http
+        .service
+        .blocking(move |engine| gather(engine, &ask, &keys, most, form, zeros))
+        .await??;
     answer::json(&found)
 }
 
@@ -158,7 +181,11 @@ pub(super) fn points(steps: &Steps, amounts: &Amounts, now_ms: u64, form: Form, 
     let point = |((start, end), amount): ((u64, u64), &Option<i128>)| {
         let value = form.of(amount.or(zeros.then_some(0))?);
         let complete = end <= now_ms && start >= amounts.kept_from;
-        Some(Point { start: when::zoned(start, &steps.calendar.zone), value, complete })
+        Some(Point {
+            start: when::zoned(start, &steps.calendar.zone),
+            value,
+            complete,
+        })
     };
     steps.spans().zip(&amounts.by_step).filter_map(point).collect()
 }
@@ -175,7 +202,9 @@ pub(super) fn steps(
     let now_ms = world::now_ms();
     // Without any data: the hour that runs.
     let (first, end) = data.unwrap_or((now_ms / HOUR_MS * HOUR_MS, now_ms.saturating_add(1)));
-    let from = ask.from.unwrap_or_else(|| ask.to.map_or(first, |to| first.min(to.saturating_sub(1))));
+    let from = ask
+        .from
+        .unwrap_or_else(|| ask.to.map_or(first, |to| first.min(to.saturating_sub(1))));
     let to = ask.to.unwrap_or(end).max(from.saturating_add(1));
     let hour = match Length::parse("1h") {
         Ok(hour) => ask.calendar(hour),
@@ -193,7 +222,10 @@ pub(super) fn steps(
         for key in keys {
             if let Some(extent) = engine.extent(*key, tally_counter::Step::Minute)? {
                 let (low, high) = minutes.unwrap_or((u64::MAX, 0));
-                minutes = Some((low.min(extent.first.start_ms()), high.max(extent.last.start_ms().saturating_add(1))));
+                minutes = Some((
+                    low.min(extent.first.start_ms()),
+                    high.max(extent.last.start_ms().saturating_add(1)),
+                ));
             }
         }
         (from, to) = minutes.unwrap_or((from, to));

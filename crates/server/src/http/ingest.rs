@@ -49,7 +49,9 @@ pub(super) async fn dispatch(http: &Arc<Http>, asked: &Asked, call: &str) -> Res
         "open" => open(http, asked).await,
         "chunk" => chunk(http, asked).await,
         "finish" => finish(http, asked).await,
-        _ => Err(Refusal::not_found(format!("there is no /v1/ingest/{call}; see /openapi.json"))),
+        _ => Err(Refusal::not_found(format!(
+            "there is no /v1/ingest/{call}; see /openapi.json"
+        ))),
     }
 }
 
@@ -61,7 +63,11 @@ pub(super) async fn dispatch(http: &Arc<Http>, asked: &Asked, call: &str) -> Res
 )]
 pub(super) async fn open(http: &Arc<Http>, asked: &Asked) -> Result<Answer, Refusal> {
     asked.parameters(&[])?;
-    let Open { source, rules, backfill } = asked.json()?;
+    let Open {
+        source,
+        rules,
+        backfill,
+    } = asked.json()?;
     let now_ms = crate::world::now_ms();
     let name = source.clone();
     let progress = with_files(http, move |files| files.open(&name, &rules, backfill, now_ms)).await?;
@@ -87,15 +93,24 @@ pub(super) async fn chunk(http: &Arc<Http>, asked: &Asked) -> Result<Answer, Ref
     let from = parameters.one("from")?.and_then(|from| from.parse::<u64>().ok());
     let from = from.ok_or_else(|| Refusal::invalid("`from` is the byte at which the chunk begins"))?;
     let before = Digest(parameters.one("before")?.unwrap_or("").to_owned());
-    let after = parameters.one("after")?.filter(|after| !after.is_empty() && after.len() <= MAX_DIGEST_BYTES);
-    let after = Digest(after.ok_or_else(|| Refusal::invalid("`after` is what all bytes up to the chunk's end hash to"))?.to_owned());
+    let after = parameters
+        .one("after")?
+        .filter(|after| !after.is_empty() && after.len() <= MAX_DIGEST_BYTES);
+    let after = Digest(
+        after
+            .ok_or_else(|| Refusal::invalid("`after` is what all bytes up to the chunk's end hash to"))?
+            .to_owned(),
+    );
     let last = match parameters.one("last")? {
         None | Some("false") => false,
         Some("true") => true,
         Some(_) => return Err(Refusal::invalid("`last` is true or false")),
     };
     let (name, bytes) = (source.clone(), asked.body.clone());
-    let progress = with_files(http, move |files| files.chunk(&name, from, &before, after, last, &bytes)).await?;
+    let progress = with_files(http, move |files| {
+        files.chunk(&name, from, &before, after, last, &bytes)
+    })
+    .await?;
     answer::json(&standing(source, progress, None))
 }
 
@@ -110,7 +125,13 @@ pub(super) async fn finish(http: &Arc<Http>, asked: &Asked) -> Result<Answer, Re
     let source = source_of(&parameters)?;
     let name = source.clone();
     let (progress, figures) = with_files(http, move |files| files.finish(&name)).await?;
-    let entry = ledger::entry(SubjectFigures { name: source.clone(), figures }, parameters.form()?);
+    let entry = ledger::entry(
+        SubjectFigures {
+            name: source.clone(),
+            figures,
+        },
+        parameters.form()?,
+    );
     answer::json(&standing(source, progress, Some(entry)))
 }
 
@@ -118,11 +139,20 @@ pub(super) async fn finish(http: &Arc<Http>, asked: &Asked) -> Result<Answer, Re
 const MAX_DIGEST_BYTES: usize = 128;
 
 fn source_of(parameters: &Parameters) -> Result<String, Refusal> {
-    Ok(parameters.one("source")?.ok_or_else(|| Refusal::invalid("`source` is missing"))?.to_owned())
+    Ok(parameters
+        .one("source")?
+        .ok_or_else(|| Refusal::invalid("`source` is missing"))?
+        .to_owned())
 }
 
 fn standing(source: String, progress: Progress, ledger: Option<Entry>) -> Standing {
-    Standing { source, position: progress.position, digest: progress.digest.0, applied: progress.applied, ledger }
+    Standing {
+        source,
+        position: progress.position,
+        digest: progress.digest.0,
+        applied: progress.applied,
+        ledger,
+    }
 }
 
 async fn with_files<R: Send + 'static>(
@@ -148,7 +178,9 @@ fn refusal(error: FileError) -> Refusal {
 pub(super) async fn settle(http: Arc<Http>) {
     let mut draining = http.service.draining();
     loop {
-        let stopping = tokio::time::timeout(SETTLE_INTERVAL, draining.wait_for(|draining| *draining)).await.is_ok();
+        let stopping = tokio::time::timeout(SETTLE_INTERVAL, draining.wait_for(|draining| *draining))
+            .await
+            .is_ok();
         if let Err(refusal) = with_files(&http, Files::settle).await {
             tracing::warn!(%refusal, "files that were broken off could not be brought to the store");
         }

@@ -52,7 +52,10 @@ pub(super) async fn ledger(http: &Http, asked: &Asked) -> Result<Answer, Refusal
     let form = asked.parameters(&[])?.form()?;
     let view = http.service.blocking(tally_engine::Engine::ledger).await?;
     let shapes = |subjects: Vec<SubjectFigures>| subjects.into_iter().map(|subject| entry(subject, form)).collect();
-    answer::json(&Ledger { sources: shapes(view.sources), namespaces: shapes(view.namespaces) })
+    answer::json(&Ledger {
+        sources: shapes(view.sources),
+        namespaces: shapes(view.namespaces),
+    })
 }
 
 /// The figures of one subject.

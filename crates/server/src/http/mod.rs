@@ -64,10 +64,21 @@ impl Http {
     /// `store`: the setting, for people.
     pub(crate) fn new(service: Arc<Service>, rules: RulesInForce, store: &str) -> Arc<Self> {
         let watchers = Arc::new(Semaphore::new(service.limits().max_watchers));
-        let settings = FilesSettings { max_sources: service.limits().max_sources, max_line_bytes: MAX_LINE_BYTES };
+        let settings = FilesSettings {
+            max_sources: service.limits().max_sources,
+            max_line_bytes: MAX_LINE_BYTES,
+        };
         let files = Arc::new(Files::new(service.shared_engine(), settings));
         let (started_ms, started_us) = (crate::world::now_ms(), crate::world::monotonic_us());
-        Arc::new(Self { service, rules, files, watchers, started_ms, started_us, store: store.to_owned() })
+        Arc::new(Self {
+            service,
+            rules,
+            files,
+            watchers,
+            started_ms,
+            started_us,
+            store: store.to_owned(),
+        })
     }
 }
 
@@ -93,7 +104,10 @@ pub(crate) async fn serve(listener: TcpListener, http: Arc<Http>) {
     let all = async { while connections.join_next().await.is_some() {} };
     let patience = Duration::from_millis(http.service.limits().drain_timeout_ms);
     if tokio::time::timeout(patience, all).await.is_err() {
-        tracing::warn!(connections = connections.len(), "connections were cut off: they did not end in time (setting drain_timeout)");
+        tracing::warn!(
+            connections = connections.len(),
+            "connections were cut off: they did not end in time (setting drain_timeout)"
+        );
     }
     if let Err(error) = settling.await {
         tracing::error!(%error, "bringing files to the store ended by a bug");

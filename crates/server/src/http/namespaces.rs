@@ -29,14 +29,20 @@ pub(super) struct Namespaces {
 }
 
 fn shape(view: NamespaceView) -> Namespace {
-    Namespace { policy: PolicyShape::of(&view.policy), name: view.name, declared: view.declared }
+    Namespace {
+        policy: PolicyShape::of(&view.policy),
+        name: view.name,
+        declared: view.declared,
+    }
 }
 
 /// The declared namespaces, and `default`.
 #[utoipa::path(get, path = "/v1/namespaces", tag = "namespaces", responses((status = 200, body = Namespaces)))]
 pub(super) fn list(http: &Http, asked: &Asked) -> Result<Answer, Refusal> {
     asked.parameters(&[])?;
-    answer::json(&Namespaces { namespaces: http.service.engine().namespaces().into_iter().map(shape).collect() })
+    answer::json(&Namespaces {
+        namespaces: http.service.engine().namespaces().into_iter().map(shape).collect(),
+    })
 }
 
 /// The policy of a namespace.
@@ -46,7 +52,12 @@ pub(super) fn list(http: &Http, asked: &Asked) -> Result<Answer, Refusal> {
 )]
 pub(super) fn get(http: &Http, asked: &Asked, name: &str) -> Result<Answer, Refusal> {
     asked.parameters(&[])?;
-    let found = http.service.engine().namespaces().into_iter().find(|namespace| namespace.name == name);
+    let found = http
+        .service
+        .engine()
+        .namespaces()
+        .into_iter()
+        .find(|namespace| namespace.name == name);
     let found = found.ok_or_else(|| Refusal::not_found(format!("the namespace {name:?} is not declared")))?;
     answer::json(&PolicyShape::of(&found.policy))
 }
@@ -61,12 +72,16 @@ pub(super) async fn put(http: &Http, asked: &Asked, name: &str) -> Result<Answer
     asked.parameters(&[])?;
     let plain = |byte: u8| byte.is_ascii_alphanumeric() || matches!(byte, b'_' | b'-' | b'.');
     if name.is_empty() || name.len() > MAX_NAME_BYTES || !name.bytes().all(plain) {
-        return Err(Refusal::invalid("a namespace's name has 1 to 128 letters, digits, _, - and ."));
+        return Err(Refusal::invalid(
+            "a namespace's name has 1 to 128 letters, digits, _, - and .",
+        ));
     }
     let shape: PolicyShape = asked.json()?;
     let policy = shape.policy(name)?;
     let (declared, wanted) = (name.to_owned(), policy.clone());
-    http.service.blocking(move |engine| engine.declare(&declared, wanted)).await?;
+    http.service
+        .blocking(move |engine| engine.declare(&declared, wanted))
+        .await?;
     http.service.levels().refresh(&http.service.engine().namespaces());
     answer::json(&PolicyShape::of(&policy))
 }

@@ -45,11 +45,15 @@ impl Serialize for Exact {
 impl PartialSchema for Exact {
     fn schema() -> RefOr<Schema> {
         let number = ObjectBuilder::new().schema_type(Type::Integer);
-        let text = ObjectBuilder::new().schema_type(Type::String).pattern(Some("^-?[0-9]+$"));
+        let text = ObjectBuilder::new()
+            .schema_type(Type::String)
+            .pattern(Some("^-?[0-9]+$"));
         OneOfBuilder::new()
             .item(number)
             .item(text)
-            .description(Some("An exact integer, mostly within 64 bits; a string of digits with `int64=string`"))
+            .description(Some(
+                "An exact integer, mostly within 64 bits; a string of digits with `int64=string`",
+            ))
             .into()
     }
 }

@@ -51,7 +51,11 @@ impl Default for HistoryShape {
 
 impl HistoryShape {
     fn of(history: &History) -> Self {
-        Self { minutes: keep_text(history.minutes), hours: keep_text(history.hours), days: keep_text(history.days) }
+        Self {
+            minutes: keep_text(history.minutes),
+            hours: keep_text(history.hours),
+            days: keep_text(history.days),
+        }
     }
 }
 
@@ -80,7 +84,11 @@ impl PolicyShape {
                 let detail = format!("consistency {} is not available yet; eventual is", self.consistency);
                 return Err(Refusal::invalid(detail));
             }
-            other => return Err(Refusal::invalid(format!("consistency must be eventual, strong or approximate, not {other:?}"))),
+            other => {
+                return Err(Refusal::invalid(format!(
+                    "consistency must be eventual, strong or approximate, not {other:?}"
+                )));
+            }
         };
         let ack = self.ack.as_deref().map(|text| match levels::parse(text) {
             Some(tally_counter::Acknowledgement::Replicated) => Err(Refusal::invalid(levels::NOT_REPLICATED)),
@@ -88,11 +96,13 @@ impl PolicyShape {
             None => Err(Refusal::invalid(format!("ack must be memory or disk, not {text:?}"))),
         });
         let lateness = self.lateness.as_deref().map(|text| {
-            duration_ms(text).ok_or_else(|| Refusal::invalid(format!("lateness must be a time such as 1h, not {text:?}")))
+            duration_ms(text)
+                .ok_or_else(|| Refusal::invalid(format!("lateness must be a time such as 1h, not {text:?}")))
         });
-        let template = self.template.as_deref().map(|text| {
-            Template::parse(namespace, text).map_err(|error| Refusal::invalid(error.to_string()))
-        });
+        let template = self
+            .template
+            .as_deref()
+            .map(|text| Template::parse(namespace, text).map_err(|error| Refusal::invalid(error.to_string())));
         Ok(Policy {
             consistency,
             acknowledgement: ack.transpose()?,
@@ -112,9 +122,13 @@ fn keep(step: &str, text: &str) -> Result<Keep, Refusal> {
         "off" => Ok(Keep::Off),
         "forever" => Ok(Keep::Forever),
         text => {
-            let minutes = duration_ms(text).and_then(|ms| u32::try_from(ms / 60_000).ok()).filter(|kept| *kept >= HOUR_MINUTES);
+            let minutes = duration_ms(text)
+                .and_then(|ms| u32::try_from(ms / 60_000).ok())
+                .filter(|kept| *kept >= HOUR_MINUTES);
             minutes.map(Keep::Minutes).ok_or_else(|| {
-                Refusal::invalid(format!("history {step} must be forever, off or a time of at least 1h such as 2d, not {text:?}"))
+                Refusal::invalid(format!(
+                    "history {step} must be forever, off or a time of at least 1h such as 2d, not {text:?}"
+                ))
             })
         }
     }
@@ -150,9 +164,23 @@ mod tests {
         let policy = shape.policy("req").unwrap();
         assert_eq!(policy.history.minutes, Keep::Minutes(2_160));
         assert_eq!(PolicyShape::of(&policy), shape);
-        assert_eq!(serde_json::from_str::<PolicyShape>("{}").unwrap().policy("req"), Ok(Policy::default()));
-        for wrong in [r#"{"consistency":"strong"}"#, r#"{"ack":"replicated"}"#, r#"{"history":{"1m":"5m"}}"#, r#"{"template":"x:{y}"}"#] {
-            assert!(serde_json::from_str::<PolicyShape>(wrong).unwrap().policy("req").is_err(), "{wrong}");
+        assert_eq!(
+            serde_json::from_str::<PolicyShape>("{}").unwrap().policy("req"),
+            Ok(Policy::default())
+        );
+        for wrong in [
+            r#"{"consistency":"strong"}"#,
+            r#"{"ack":"replicated"}"#,
+            r#"{"history":{"1m":"5m"}}"#,
+            r#"{"template":"x:{y}"}"#,
+        ] {
+            assert!(
+                serde_json::from_str::<PolicyShape>(wrong)
+                    .unwrap()
+                    .policy("req")
+                    .is_err(),
+                "{wrong}"
+            );
         }
         assert!(serde_json::from_str::<PolicyShape>(r#"{"histroy":{}}"#).is_err());
     }

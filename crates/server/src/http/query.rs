@@ -117,7 +117,11 @@ fn run(engine: &Engine, query: &Query) -> Result<Result<Found, Refusal>, Error> 
         Ok(listed) => listed,
         Err(refusal) => return Ok(Err(refusal)),
     };
-    let names = match listed.iter().map(|(name, _)| read::key(name)).collect::<Result<Vec<_>, _>>() {
+    let names = match listed
+        .iter()
+        .map(|(name, _)| read::key(name))
+        .collect::<Result<Vec<_>, _>>()
+    {
         Ok(names) => names,
         Err(refusal) => return Ok(Err(refusal)),
     };
@@ -138,7 +142,9 @@ fn run(engine: &Engine, query: &Query) -> Result<Result<Found, Refusal>, Error> 
     let mut total = 0_i128;
     for (key, (name, value)) in names.iter().zip(&listed) {
         let amounts = steps.as_ref().map(|steps| steps.amounts(engine, *key)).transpose()?;
-        let value = amounts.as_ref().map_or(*value, |amounts| amounts.by_step.iter().flatten().sum());
+        let value = amounts
+            .as_ref()
+            .map_or(*value, |amounts| amounts.by_step.iter().flatten().sum());
         total = total.saturating_add(value);
         let Some(group) = group_of(name) else { continue };
         let group = groups.entry(group).or_default();
@@ -161,10 +167,17 @@ fn found(query: &Query, steps: Option<&Steps>, groups: HashMap<String, Group>, m
     groups.truncate(query.rows);
     let now_ms = world::now_ms();
     let row = |(name, group): (String, Group)| {
-        let points = steps.zip(group.amounts).map(|(steps, amounts)| history::points(steps, &amounts, now_ms, form, true));
+        let points = steps
+            .zip(group.amounts)
+            .map(|(steps, amounts)| history::points(steps, &amounts, now_ms, form, true));
         let is_key = query.top && query.by.is_none();
         let (key, group_name) = if is_key { (Some(name), None) } else { (None, Some(name)) };
-        Row { key, group: group_name, value: form.of(group.value), points }
+        Row {
+            key,
+            group: group_name,
+            value: form.of(group.value),
+            points,
+        }
     };
     Found {
         pattern: query.pattern.clone(),
@@ -222,7 +235,11 @@ fn matching(engine: &Engine, query: &Query) -> Result<Result<Vec<(String, i128)>
 /// The steps of the range. Without `step` it is one sum, made of hours where the range is long.
 fn range(engine: &Engine, query: &Query, keys: &[Key<'_>]) -> Result<Result<Steps, Refusal>, Error> {
     let some = keys.get(..keys.len().min(64)).unwrap_or(keys);
-    let data = if query.ask.from.is_some() && query.ask.to.is_some() { None } else { super::series::extent(engine, keys)? };
+    let data = if query.ask.from.is_some() && query.ask.to.is_some() {
+        None
+    } else {
+        super::series::extent(engine, keys)?
+    };
     history::steps(engine, &query.ask, some, data, query.history_limit)
 }
 
@@ -232,7 +249,9 @@ type Grouping<'q> = Box<dyn Fn(&str) -> Option<String> + 'q>;
 fn grouping<'q>(engine: &Engine, query: &'q Query) -> Result<Grouping<'q>, Refusal> {
     let Some(field) = &query.by else {
         let top = query.top;
-        return Ok(Box::new(move |name| Some(if top { name.to_owned() } else { query.pattern.clone() })));
+        return Ok(Box::new(move |name| {
+            Some(if top { name.to_owned() } else { query.pattern.clone() })
+        }));
     };
     let has_field = |template: &Template| template.fields().contains(field);
     let templates: HashMap<String, Template> = engine

@@ -72,9 +72,16 @@ pub(super) fn key(text: &str) -> Result<Key<'_>, Refusal> {
 pub(super) async fn counter(http: &Http, asked: &Asked) -> Result<Answer, Refusal> {
     let parameters = asked.parameters(&["key"])?;
     let (form, key) = (parameters.form()?, parameters.must("key")?.to_owned());
-    let value = values(http, std::slice::from_ref(&key)).await?.first().copied().flatten();
+    let value = values(http, std::slice::from_ref(&key))
+        .await?
+        .first()
+        .copied()
+        .flatten();
     let value = value.ok_or_else(|| Refusal::not_found(format!("there is no counter {key:?}")))?;
-    answer::json(&Counter { key, value: Some(form.of(value)) })
+    answer::json(&Counter {
+        key,
+        value: Some(form.of(value)),
+    })
 }
 
 /// The values of several counters, all at one moment.
@@ -89,11 +96,19 @@ pub(super) async fn get(http: &Http, asked: &Asked) -> Result<Answer, Refusal> {
     let Keys { keys } = asked.json()?;
     let most = http.service.limits().max_batch;
     if keys.len() > most {
-        return Err(Refusal::invalid(format!("keys must be at most {most}, not {} (setting max_batch)", keys.len())));
+        return Err(Refusal::invalid(format!(
+            "keys must be at most {most}, not {} (setting max_batch)",
+            keys.len()
+        )));
     }
     let values = values(http, &keys).await?;
-    let counter = |(key, value): (String, Option<i128>)| Counter { key, value: value.map(|value| form.of(value)) };
-    answer::json(&Counters { counters: keys.into_iter().zip(values).map(counter).collect() })
+    let counter = |(key, value): (String, Option<i128>)| Counter {
+        key,
+        value: value.map(|value| form.of(value)),
+    };
+    answer::json(&Counters {
+        counters: keys.into_iter().zip(values).map(counter).collect(),
+    })
 }
 
 /// Counters by prefix, in name order.
@@ -113,11 +128,20 @@ pub(super) async fn counters(http: &Http, asked: &Asked) -> Result<Answer, Refus
     let prefix = parameters.one("prefix")?.unwrap_or("").to_owned();
     let after = parameters.one("after")?.unwrap_or("").to_owned();
     // One more than asked for tells whether another page follows.
-    let mut listed = http.service.blocking(move |engine| engine.list(&prefix, &after, limit.saturating_add(1))).await?;
+    let mut listed = http
+        .service
+        .blocking(move |engine| engine.list(&prefix, &after, limit.saturating_add(1)))
+        .await?;
     let more = listed.len() > limit;
     listed.truncate(limit);
     http.service.metrics().face(Face::Http).read(listed.len() as u64);
     let next = listed.last().filter(|_| more).map(|last| last.key.clone());
-    let counters = listed.into_iter().map(|listed| Counter { key: listed.key, value: Some(form.of(listed.value)) }).collect();
+    let counters = listed
+        .into_iter()
+        .map(|listed| Counter {
+            key: listed.key,
+            value: Some(form.of(listed.value)),
+        })
+        .collect();
     answer::json(&Page { counters, next })
 }

@@ -34,7 +34,12 @@ impl Asked {
         let body = tokio::time::timeout(patience, read_body(body, &parts.headers, limits.max_body_bytes))
             .await
             .map_err(|_| Refusal::invalid("the body did not arrive in time (setting request_timeout)"))??;
-        Ok(Self { method: parts.method, uri: parts.uri, headers: parts.headers, body })
+        Ok(Self {
+            method: parts.method,
+            uri: parts.uri,
+            headers: parts.headers,
+            body,
+        })
     }
 
     /// The parameters; `known` are those of this call, `int64` is known everywhere.
@@ -50,7 +55,11 @@ impl Asked {
 
     /// The media type without parameters, in lower case; empty where none is given.
     pub(super) fn media_type(&self) -> String {
-        let text = self.headers.get(CONTENT_TYPE).and_then(|value| value.to_str().ok()).unwrap_or("");
+        let text = self
+            .headers
+            .get(CONTENT_TYPE)
+            .and_then(|value| value.to_str().ok())
+            .unwrap_or("");
         text.split(';').next().unwrap_or("").trim().to_ascii_lowercase()
     }
 
@@ -61,12 +70,17 @@ impl Asked {
             return Ok(());
         }
         let found = if found.is_empty() { "none" } else { found.as_str() };
-        Err(Refusal::new(ErrorKind::MediaType, format!("the body must have Content-Type: {wanted}, not {found}")))
+        Err(Refusal::new(
+            ErrorKind::MediaType,
+            format!("the body must have Content-Type: {wanted}, not {found}"),
+        ))
     }
 
     /// The header `Idempotency-Key`.
     pub(super) fn token(&self) -> Result<Option<&[u8]>, Refusal> {
-        let Some(value) = self.headers.get("idempotency-key") else { return Ok(None) };
+        let Some(value) = self.headers.get("idempotency-key") else {
+            return Ok(None);
+        };
         check_token(value.as_bytes()).map(Some)
     }
 }
@@ -81,9 +95,14 @@ pub(super) fn check_token(token: &[u8]) -> Result<&[u8], Refusal> {
 
 async fn read_body(mut body: Incoming, headers: &HeaderMap, limit_bytes: usize) -> Result<Bytes, Refusal> {
     let too_large = || {
-        Refusal::new(ErrorKind::TooLarge, format!("the body has more than {limit_bytes} bytes (setting max_body)"))
+        Refusal::new(
+            ErrorKind::TooLarge,
+            format!("the body has more than {limit_bytes} bytes (setting max_body)"),
+        )
     };
-    let announced = headers.get(CONTENT_LENGTH).and_then(|value| value.to_str().ok()?.parse::<u64>().ok());
+    let announced = headers
+        .get(CONTENT_LENGTH)
+        .and_then(|value| value.to_str().ok()?.parse::<u64>().ok());
     if announced.is_some_and(|bytes| bytes > limit_bytes as u64) || body.size_hint().lower() > limit_bytes as u64 {
         return Err(too_large());
     }
@@ -121,7 +140,10 @@ impl Parameters {
             let (name, value) = pair.split_once('=').unwrap_or((pair, ""));
             let name = decode(name)?.into_owned();
             if name != "int64" && !known.contains(&name.as_str()) {
-                return Err(Refusal::invalid(format!("there is no parameter {name:?} here; known are {}", list(known))));
+                return Err(Refusal::invalid(format!(
+                    "there is no parameter {name:?} here; known are {}",
+                    list(known)
+                )));
             }
             pairs.push((name, decode(value)?.into_owned()));
         }
@@ -142,12 +164,16 @@ impl Parameters {
 
     /// The value of a parameter that must stand once.
     pub(super) fn must(&self, name: &str) -> Result<&str, Refusal> {
-        self.one(name)?.ok_or_else(|| Refusal::invalid(format!("the parameter {name} is missing")))
+        self.one(name)?
+            .ok_or_else(|| Refusal::invalid(format!("the parameter {name} is missing")))
     }
 
     /// The values of a parameter that may be repeated.
     pub(super) fn all(&self, name: &str) -> impl Iterator<Item = &str> {
-        self.pairs.iter().filter(move |(known, _)| known == name).map(|(_, value)| value.as_str())
+        self.pairs
+            .iter()
+            .filter(move |(known, _)| known == name)
+            .map(|(_, value)| value.as_str())
     }
 
     /// A number from 1 to `most`.
@@ -159,19 +185,31 @@ impl Parameters {
 
     /// One of some words; the first one is usual.
     pub(super) fn word<'w>(&self, name: &str, words: &[&'w str]) -> Result<&'w str, Refusal> {
-        let Some(text) = self.one(name)? else { return Ok(words.first().copied().unwrap_or("")) };
+        let Some(text) = self.one(name)? else {
+            return Ok(words.first().copied().unwrap_or(""));
+        };
         let found = words.iter().find(|word| **word == text);
-        found.copied().ok_or_else(|| Refusal::invalid(format!("{name} must be one of {}, not {text:?}", list(words))))
+        found
+            .copied()
+            .ok_or_else(|| Refusal::invalid(format!("{name} must be one of {}, not {text:?}", list(words))))
     }
 
     /// How values are to be written.
     pub(super) fn form(&self) -> Result<Form, Refusal> {
-        Ok(if self.word("int64", &["number", "string"])? == "string" { Form::Text } else { Form::Number })
+        Ok(if self.word("int64", &["number", "string"])? == "string" {
+            Form::Text
+        } else {
+            Form::Number
+        })
     }
 }
 
 fn list(words: &[&str]) -> String {
-    if words.is_empty() { "none".to_owned() } else { words.join(", ") }
+    if words.is_empty() {
+        "none".to_owned()
+    } else {
+        words.join(", ")
+    }
 }
 
 /// Percent-decodes; `+` is a space, as forms and `URLSearchParams` write it.
@@ -186,8 +224,15 @@ fn decode(text: &str) -> Result<Cow<'_, str>, Refusal> {
         bytes.push(match byte {
             b'+' => b' ',
             b'%' => {
-                let digit = |byte: Option<u8>| char::from(byte?).to_digit(16).and_then(|digit| u8::try_from(digit).ok());
-                let (high, low) = (digit(rest.next()).ok_or_else(wrong)?, digit(rest.next()).ok_or_else(wrong)?);
+                let digit = |byte: Option<u8>| {
+                    char::from(byte?)
+                        .to_digit(16)
+                        .and_then(|digit| u8::try_from(digit).ok())
+                };
+                let (high, low) = (
+                    digit(rest.next()).ok_or_else(wrong)?,
+                    digit(rest.next()).ok_or_else(wrong)?,
+                );
                 high << 4 | low
             }
             other => other,

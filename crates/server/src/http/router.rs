@@ -9,7 +9,10 @@ use hyper::{Method, Request};
 
 use super::answer::Answer;
 use super::request::Asked;
-use super::{Http, add, events, explain, history, ingest, ledger, namespaces, openapi, problem, query, read, rules, status, ui, watch};
+use super::{
+    Http, add, events, explain, history, ingest, ledger, namespaces, openapi, problem, query, read, rules, status, ui,
+    watch,
+};
 use crate::metrics::Face;
 use crate::refusal::{ErrorKind, Refusal};
 use crate::world;
@@ -68,10 +71,16 @@ async fn call(http: &Arc<Http>, request: Request<Incoming>) -> Result<Answer, Re
     let asked = Asked::read(request, http.service.limits()).await?;
     let patience = Duration::from_millis(http.service.limits().request_timeout_ms);
     let writes = !matches!(asked.method, Method::GET | Method::HEAD);
-    tokio::time::timeout(patience, dispatch(http, &asked)).await.unwrap_or_else(|_| {
-        let detail = "the answer took too long (setting request_timeout)";
-        Err(if writes { Refusal::unknown(detail) } else { Refusal::unavailable(detail) })
-    })
+    tokio::time::timeout(patience, dispatch(http, &asked))
+        .await
+        .unwrap_or_else(|_| {
+            let detail = "the answer took too long (setting request_timeout)";
+            Err(if writes {
+                Refusal::unknown(detail)
+            } else {
+                Refusal::unavailable(detail)
+            })
+        })
 }
 
 fn authorise(http: &Http, request: &Request<Incoming>) -> Result<(), Refusal> {
@@ -79,7 +88,10 @@ fn authorise(http: &Http, request: &Request<Incoming>) -> Result<(), Refusal> {
     if !access.is_required() {
         return Ok(());
     }
-    let shown = request.headers().get(AUTHORIZATION).map(hyper::header::HeaderValue::as_bytes);
+    let shown = request
+        .headers()
+        .get(AUTHORIZATION)
+        .map(hyper::header::HeaderValue::as_bytes);
     let bearer = shown.and_then(|value| {
         let (scheme, secret) = value.split_at_checked(7)?;
         scheme.eq_ignore_ascii_case(b"bearer ").then_some(secret)
@@ -87,7 +99,10 @@ fn authorise(http: &Http, request: &Request<Incoming>) -> Result<(), Refusal> {
     match bearer {
         Some(secret) if access.allows(secret.trim_ascii()) => Ok(()),
         Some(_) => Err(Refusal::new(ErrorKind::Unauthorized, "the token is wrong")),
-        None => Err(Refusal::new(ErrorKind::Unauthorized, "give the server's auth_token as Authorization: Bearer TOKEN")),
+        None => Err(Refusal::new(
+            ErrorKind::Unauthorized,
+            "give the server's auth_token as Authorization: Bearer TOKEN",
+        )),
     }
 }
 
@@ -116,7 +131,9 @@ async fn dispatch(http: &Arc<Http>, asked: &Asked) -> Result<Answer, Refusal> {
             (Some(name), _) if put => namespaces::put(http, asked, name).await,
             (Some(name), _) => namespaces::get(http, asked, name),
             (None, Some(call)) => ingest::dispatch(http, asked, call).await,
-            (None, None) if methods(path).is_empty() => Err(Refusal::not_found(format!("there is no {path}; see /openapi.json"))),
+            (None, None) if methods(path).is_empty() => {
+                Err(Refusal::not_found(format!("there is no {path}; see /openapi.json")))
+            }
             (None, None) => ui::file(asked),
         },
     }

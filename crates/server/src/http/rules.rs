@@ -37,13 +37,25 @@ impl RulesInForce {
         let (text, origin) = if let Some(path) = file {
             let shown = path.display();
             let text = std::fs::read_to_string(path);
-            (text.map_err(|error| format!("cannot read the rules in {shown}: {error}"))?, shown.to_string())
+            (
+                text.map_err(|error| format!("cannot read the rules in {shown}: {error}"))?,
+                shown.to_string(),
+            )
         } else {
-            let stored = engine.document(DOCUMENT).map_err(|error| format!("cannot read the stored rules: {error}"))?;
+            let stored = engine
+                .document(DOCUMENT)
+                .map_err(|error| format!("cannot read the stored rules: {error}"))?;
             (stored.unwrap_or_default(), "the stored rules".to_owned())
         };
-        let rules = if text.is_empty() { Rules::default() } else { Rules::parse(&text).map_err(|error| format!("{origin}: {error}"))? };
-        Ok(Self { file: file.map(Path::to_path_buf), current: RwLock::new(Arc::new(Written { text, rules })) })
+        let rules = if text.is_empty() {
+            Rules::default()
+        } else {
+            Rules::parse(&text).map_err(|error| format!("{origin}: {error}"))?
+        };
+        Ok(Self {
+            file: file.map(Path::to_path_buf),
+            current: RwLock::new(Arc::new(Written { text, rules })),
+        })
     }
 
     /// Calls `judge` with the rules in force.
@@ -70,19 +82,36 @@ pub(super) fn get(http: &Http, asked: &Asked) -> Result<Answer, Refusal> {
 pub(super) async fn put(http: &Http, asked: &Asked) -> Result<Answer, Refusal> {
     asked.parameters(&[])?;
     if !matches!(asked.media_type().as_str(), "text/plain" | "application/toml") {
-        return Err(Refusal::new(ErrorKind::MediaType, "rules are sent as Content-Type: text/plain or application/toml"));
+        return Err(Refusal::new(
+            ErrorKind::MediaType,
+            "rules are sent as Content-Type: text/plain or application/toml",
+        ));
     }
     if let Some(file) = &http.rules.file {
-        let detail = format!("the rules come from {} (setting rules); change that file and start again", file.display());
+        let detail = format!(
+            "the rules come from {} (setting rules); change that file and start again",
+            file.display()
+        );
         return Err(Refusal::new(ErrorKind::Forbidden, detail));
     }
     if asked.body.len() > MAX_RULES_BYTES {
-        return Err(Refusal::new(ErrorKind::TooLarge, format!("rules have at most {MAX_RULES_BYTES} bytes")));
+        return Err(Refusal::new(
+            ErrorKind::TooLarge,
+            format!("rules have at most {MAX_RULES_BYTES} bytes"),
+        ));
     }
-    let text = std::str::from_utf8(&asked.body).map_err(|error| Refusal::invalid(format!("the rules: {error}")))?.to_owned();
+    let text = std::str::from_utf8(&asked.body)
+        .map_err(|error| Refusal::invalid(format!("the rules: {error}")))?
+        .to_owned();
     let rules = Rules::parse(&text).map_err(|error| Refusal::invalid(format!("the rules: {error}")))?;
     let stored = text.clone();
-    http.service.blocking(move |engine| engine.put_document(DOCUMENT, &stored)).await?;
+    http.service
+        .blocking(move |engine| engine.put_document(DOCUMENT, &stored))
+        .await?;
     *http.rules.current.write() = Arc::new(Written { text, rules });
-    Ok(answer::of(StatusCode::NO_CONTENT, "text/plain", Content::Whole(bytes::Bytes::new())))
+    Ok(answer::of(
+        StatusCode::NO_CONTENT,
+        "text/plain",
+        Content::Whole(bytes::Bytes::new()),
+    ))
 }

@@ -41,7 +41,11 @@ impl Steps {
             starts.push(at);
             at = calendar.next(at);
         }
-        Ok(Self { calendar, starts, to: at })
+        Ok(Self {
+            calendar,
+            starts,
+            to: at,
+        })
     }
 
     /// Where the first step begins.
@@ -63,14 +67,22 @@ impl Steps {
         let mut place: usize = 0;
         for (start, amount) in view.windows {
             let start_ms = start.start_ms().max(from);
-            while self.starts.get(place.saturating_add(1)).is_some_and(|next| *next <= start_ms) {
+            while self
+                .starts
+                .get(place.saturating_add(1))
+                .is_some_and(|next| *next <= start_ms)
+            {
                 place = place.saturating_add(1);
             }
             if let Some(sum) = by_step.get_mut(place) {
                 *sum = Some(sum.unwrap_or(0).saturating_add(amount));
             }
         }
-        Ok(Amounts { by_step, kept_from: view.kept_from.start_ms(), base })
+        Ok(Amounts {
+            by_step,
+            kept_from: view.kept_from.start_ms(),
+            base,
+        })
     }
 }
 
@@ -91,7 +103,13 @@ fn covering(
         }
         best.get_or_insert((base, view));
     }
-    best.ok_or_else(|| Error::Invalid(format!("no history is kept of {:?} in steps of {}", key.as_str(), calendar.length)))
+    best.ok_or_else(|| {
+        Error::Invalid(format!(
+            "no history is kept of {:?} in steps of {}",
+            key.as_str(),
+            calendar.length
+        ))
+    })
 }
 
 /// Those steps that the counter's namespace keeps.
@@ -108,7 +126,9 @@ pub(super) fn extent(engine: &Engine, keys: &[Key<'_>]) -> Result<Option<(u64, u
     let mut whole: Option<(u64, u64)> = None;
     for key in keys {
         for base in kept(engine, *key, &[Step::Hour, Step::Day, Step::Minute]) {
-            let Some(Extent { first, last }) = engine.extent(*key, base)? else { continue };
+            let Some(Extent { first, last }) = engine.extent(*key, base)? else {
+                continue;
+            };
             let end = Minute(last.0.saturating_add(base.minutes()));
             let (from, to) = whole.unwrap_or((u64::MAX, 0));
             whole = Some((from.min(first.start_ms()), to.max(end.start_ms())));
@@ -140,7 +160,12 @@ fn minutes_are_kept(engine: &Engine, keys: &[Key<'_>], from: u64) -> Result<bool
     for key in keys {
         let keeps = !kept(engine, *key, &[Step::Minute]).is_empty();
         // An empty range: only how far back minutes are kept is of interest.
-        if !keeps || engine.history(*key, Step::Minute, minute(from), minute(from))?.kept_from > minute(from) {
+        if !keeps
+            || engine
+                .history(*key, Step::Minute, minute(from), minute(from))?
+                .kept_from
+                > minute(from)
+        {
             return Ok(false);
         }
     }

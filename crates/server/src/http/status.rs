@@ -50,7 +50,10 @@ struct Journal {
 #[utoipa::path(get, path = "/v1/status", tag = "operation", responses((status = 200, body = Status)))]
 pub(super) async fn status(http: &Http, asked: &Asked) -> Result<Answer, Refusal> {
     asked.parameters(&[])?;
-    let (status, counters) = http.service.blocking(|engine| Ok((engine.status(), engine.count()?))).await?;
+    let (status, counters) = http
+        .service
+        .blocking(|engine| Ok((engine.status(), engine.count()?)))
+        .await?;
     answer::json(&Status {
         version: env!("CARGO_PKG_VERSION"),
         node: status.node,
@@ -59,7 +62,11 @@ pub(super) async fn status(http: &Http, asked: &Asked) -> Result<Answer, Refusal
         store: http.store.clone(),
         ack: levels::word(http.service.levels().setting()),
         counters,
-        hot: Hot { counters: status.hot_counters, bytes: status.hot_bytes, budget_bytes: status.hot_budget_bytes },
+        hot: Hot {
+            counters: status.hot_counters,
+            bytes: status.hot_bytes,
+            budget_bytes: status.hot_budget_bytes,
+        },
         journal: Journal {
             position: status.journal_position,
             synced: status.journal_synced,
@@ -104,10 +111,15 @@ fn not_ready(http: &Http) -> Option<String> {
 #[utoipa::path(get, path = "/metrics", tag = "operation", responses((status = 200, body = String, content_type = "text/plain")))]
 pub(super) async fn metrics(http: &Http, asked: &Asked) -> Result<Answer, Refusal> {
     asked.parameters(&[])?;
-    let (status, ledger, counters) =
-        http.service.blocking(|engine| Ok((engine.status(), engine.ledger()?, engine.count()?))).await?;
+    let (status, ledger, counters) = http
+        .service
+        .blocking(|engine| Ok((engine.status(), engine.ledger()?, engine.count()?)))
+        .await?;
     let families = figures::families(&status, &ledger, counters, http.started_ms);
     let text = metrics::text(http.service.metrics(), families)
         .map_err(|error| Refusal::internal(format!("the metrics cannot be written: {error}")))?;
-    Ok(answer::text("application/openmetrics-text; version=1.0.0; charset=utf-8", text))
+    Ok(answer::text(
+        "application/openmetrics-text; version=1.0.0; charset=utf-8",
+        text,
+    ))
 }

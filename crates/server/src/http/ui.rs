@@ -35,19 +35,29 @@ pub(super) fn file(asked: &Asked) -> Result<Answer, Refusal> {
     };
     let Some(found) = found else { return Ok(page(NOT_BUILT)) };
     let tag = tag(&found.metadata.sha256_hash());
-    let known = asked.headers.get(IF_NONE_MATCH).is_some_and(|value| value.as_bytes() == tag.as_bytes());
+    let known = asked
+        .headers
+        .get(IF_NONE_MATCH)
+        .is_some_and(|value| value.as_bytes() == tag.as_bytes());
     let (status, content) = if known {
         (StatusCode::NOT_MODIFIED, Bytes::new())
     } else {
-        (StatusCode::OK, match found.data {
-            Cow::Borrowed(bytes) => Bytes::from_static(bytes),
-            Cow::Owned(bytes) => bytes.into(),
-        })
+        (
+            StatusCode::OK,
+            match found.data {
+                Cow::Borrowed(bytes) => Bytes::from_static(bytes),
+                Cow::Owned(bytes) => bytes.into(),
+            },
+        )
     };
     let mut answer = answer::of(status, content_type(name), Content::Whole(content));
     guard(&mut answer);
     // The bundler puts a hash of the content into the names below assets/.
-    let kept = if name.starts_with("assets/") { "public, max-age=31536000, immutable" } else { "no-cache" };
+    let kept = if name.starts_with("assets/") {
+        "public, max-age=31536000, immutable"
+    } else {
+        "no-cache"
+    };
     answer::set(&mut answer, CACHE_CONTROL, kept);
     if let Ok(tag) = HeaderValue::from_str(&tag) {
         answer.headers_mut().insert(ETAG, tag);

@@ -34,19 +34,34 @@ pub(super) fn watch(http: &Arc<Http>, asked: &Asked) -> Result<Answer, Refusal> 
     let parameters = asked.parameters(&["key"])?;
     let form = parameters.form()?;
     let mut seen = HashSet::new();
-    let keys: Vec<String> = parameters.all("key").filter(|key| seen.insert(*key)).map(str::to_owned).collect();
+    let keys: Vec<String> = parameters
+        .all("key")
+        .filter(|key| seen.insert(*key))
+        .map(str::to_owned)
+        .collect();
     if keys.is_empty() || keys.len() > MAX_KEYS {
-        return Err(Refusal::invalid(format!("1 to {MAX_KEYS} keys can be watched, not {}", keys.len())));
+        return Err(Refusal::invalid(format!(
+            "1 to {MAX_KEYS} keys can be watched, not {}",
+            keys.len()
+        )));
     }
     for key in &keys {
         read::key(key)?;
     }
-    let permit = Arc::clone(&http.watchers).try_acquire_owned().map_err(|_| {
-        Refusal { retry_after_s: Some(5), ..Refusal::new(ErrorKind::Unavailable, "too many clients watch already (setting max_watchers)") }
+    let permit = Arc::clone(&http.watchers).try_acquire_owned().map_err(|_| Refusal {
+        retry_after_s: Some(5),
+        ..Refusal::new(
+            ErrorKind::Unavailable,
+            "too many clients watch already (setting max_watchers)",
+        )
     })?;
     let (sender, receiver) = mpsc::channel(WAITING);
     tokio::spawn(send_changes(Arc::clone(http), keys, form, sender, permit));
-    Ok(answer::of(StatusCode::OK, "text/event-stream", Content::Stream(receiver)))
+    Ok(answer::of(
+        StatusCode::OK,
+        "text/event-stream",
+        Content::Stream(receiver),
+    ))
 }
 
 async fn send_changes(
@@ -61,12 +76,17 @@ async fn send_changes(
     let mut quiet = 0;
     loop {
         // A refused look (the engine is draining) ends the stream; the client comes back.
-        let Ok(values) = read::values(&http, &keys).await else { return };
+        let Ok(values) = read::values(&http, &keys).await else {
+            return;
+        };
         let mut changed = Vec::new();
         for ((key, value), known) in keys.iter().zip(values).zip(&mut known) {
             if *known != Some(value) {
                 *known = Some(value);
-                changed.push(Counter { key: key.clone(), value: value.map(|value| form.of(value)) });
+                changed.push(Counter {
+                    key: key.clone(),
+                    value: value.map(|value| form.of(value)),
+                });
             }
         }
         quiet = if changed.is_empty() { quiet + 1 } else { 0 };

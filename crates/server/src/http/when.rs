@@ -18,11 +18,18 @@ use crate::refusal::Refusal;
 pub(crate) fn parse(name: &str, text: &str) -> Result<u64, Refusal> {
     let digits = !text.is_empty() && text.bytes().all(|byte| byte.is_ascii_digit());
     let ms = if digits {
-        text.parse().ok().filter(|ms| *ms < MAX_TIME_MS).ok_or_else(|| "the time is outside 1970 to 9999".to_owned())
+        text.parse()
+            .ok()
+            .filter(|ms| *ms < MAX_TIME_MS)
+            .ok_or_else(|| "the time is outside 1970 to 9999".to_owned())
     } else {
         tally_ingest::rfc3339_ms(text).map_err(|error| error.to_string())
     };
-    ms.map_err(|why| Refusal::invalid(format!("{name}: {why}; RFC 3339 or Unix milliseconds are understood, not {text:?}")))
+    ms.map_err(|why| {
+        Refusal::invalid(format!(
+            "{name}: {why}; RFC 3339 or Unix milliseconds are understood, not {text:?}"
+        ))
+    })
 }
 
 /// Writes a time in UTC, with milliseconds only where there are any.
@@ -65,7 +72,9 @@ impl<'de> Deserialize<'de> for Moment {
             }
 
             fn visit_str<E: Error>(self, text: &str) -> Result<Moment, E> {
-                tally_ingest::rfc3339_ms(text).map(Moment).map_err(|error| E::custom(format!("{error}: {text:?}")))
+                tally_ingest::rfc3339_ms(text)
+                    .map(Moment)
+                    .map_err(|error| E::custom(format!("{error}: {text:?}")))
             }
         }
         deserializer.deserialize_any(Reader)

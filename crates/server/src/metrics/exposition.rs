@@ -35,7 +35,11 @@ impl Described {
 
     /// Totals by labels.
     pub(crate) fn totals(name: &'static str, help: &'static str, totals: Vec<(Labels, u64)>) -> Self {
-        Self { name, help, figures: Figures::Totals(totals) }
+        Self {
+            name,
+            help,
+            figures: Figures::Totals(totals),
+        }
     }
 
     /// A figure that goes up and down.
@@ -45,7 +49,11 @@ impl Described {
 
     /// Figures by labels.
     pub(crate) fn gauges(name: &'static str, help: &'static str, values: Vec<(Labels, f64)>) -> Self {
-        Self { name, help, figures: Figures::Gauges(values) }
+        Self {
+            name,
+            help,
+            figures: Figures::Gauges(values),
+        }
     }
 }
 
@@ -83,9 +91,9 @@ impl Collector for Gathered {
                 }
                 Figures::Histograms(histograms) => {
                     for (labels, Snapshot { sum_s, count, buckets }) in histograms {
-                        family.encode_family(&labels.as_slice())?.encode_histogram::<NoLabelSet>(
-                            *sum_s, *count, buckets, None,
-                        )?;
+                        family
+                            .encode_family(&labels.as_slice())?
+                            .encode_histogram::<NoLabelSet>(*sum_s, *count, buckets, None)?;
                     }
                 }
             }
@@ -97,9 +105,10 @@ impl Collector for Gathered {
 /// Everything as text: what the front ends counted, what the process takes, and `more`.
 pub(crate) fn text(metrics: &Metrics, more: Vec<Described>) -> Result<String, std::fmt::Error> {
     let mut families = faces(metrics);
-    families.extend(process::resident_bytes().map(|bytes| {
-        Described::gauge("process_resident_memory_bytes", "Memory of this process.", bytes as f64)
-    }));
+    families.extend(
+        process::resident_bytes()
+            .map(|bytes| Described::gauge("process_resident_memory_bytes", "Memory of this process.", bytes as f64)),
+    );
     families.extend(
         process::open_files().map(|files| Described::gauge("process_open_fds", "Open file descriptors.", files as f64)),
     );
@@ -129,15 +138,23 @@ fn faces(metrics: &Metrics) -> Vec<Described> {
         }
         requests.extend(by_word.into_iter().map(|(word, count)| (result(word), count)));
     }
-    let each = |read: fn(&super::FaceMetrics) -> u64| Face::ALL.map(|face| (labels(face), read(metrics.face(face)))).to_vec();
+    let each =
+        |read: fn(&super::FaceMetrics) -> u64| Face::ALL.map(|face| (labels(face), read(metrics.face(face)))).to_vec();
     let latencies = Face::ALL.map(|face| (labels(face), metrics.face(face).latency.snapshot()));
     vec![
         Described::totals("tally_requests", "Requests and commands, by face and result.", requests),
-        Described::totals("tally_reads", "Counters read, by face.", each(|face| face.reads.load(Relaxed))),
+        Described::totals(
+            "tally_reads",
+            "Counters read, by face.",
+            each(|face| face.reads.load(Relaxed)),
+        ),
         Described::gauges(
             "tally_connections",
             "Open connections, by face.",
-            each(|face| face.connections.load(Relaxed)).into_iter().map(|(labels, count)| (labels, count as f64)).collect(),
+            each(|face| face.connections.load(Relaxed))
+                .into_iter()
+                .map(|(labels, count)| (labels, count as f64))
+                .collect(),
         ),
         Described {
             name: "tally_request_seconds",

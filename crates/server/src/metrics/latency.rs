@@ -4,8 +4,8 @@ use std::sync::atomic::{AtomicU64, Ordering};
 
 /// Upper bounds in microseconds: 1, 2.5, 5 times the powers of ten from 10 µs to 10 s.
 const BOUNDS_US: [u64; 18] = [
-    25, 50, 100, 250, 500, 1_000, 2_500, 5_000, 10_000, 25_000, 50_000, 100_000, 250_000, 500_000, 1_000_000, 2_500_000,
-    5_000_000, 10_000_000,
+    25, 50, 100, 250, 500, 1_000, 2_500, 5_000, 10_000, 25_000, 50_000, 100_000, 250_000, 500_000, 1_000_000,
+    2_500_000, 5_000_000, 10_000_000,
 ];
 
 /// How long requests took.
@@ -31,17 +31,27 @@ impl Latency {
     /// `count` requests took this long each.
     pub(crate) fn note(&self, count: u64, took_us: u64) {
         let place = BOUNDS_US.partition_point(|bound| *bound < took_us);
-        self.buckets.get(place).unwrap_or(&self.beyond).fetch_add(count, Ordering::Relaxed);
+        self.buckets
+            .get(place)
+            .unwrap_or(&self.beyond)
+            .fetch_add(count, Ordering::Relaxed);
         self.sum_us.fetch_add(took_us.saturating_mul(count), Ordering::Relaxed);
     }
 
     pub(crate) fn snapshot(&self) -> Snapshot {
         let read = |count: &AtomicU64| count.load(Ordering::Relaxed);
-        let mut buckets: Vec<(f64, u64)> =
-            BOUNDS_US.iter().zip(&self.buckets).map(|(bound, count)| (*bound as f64 / 1e6, read(count))).collect();
+        let mut buckets: Vec<(f64, u64)> = BOUNDS_US
+            .iter()
+            .zip(&self.buckets)
+            .map(|(bound, count)| (*bound as f64 / 1e6, read(count)))
+            .collect();
         buckets.push((f64::INFINITY, read(&self.beyond)));
         let count = buckets.iter().map(|(_, count)| count).sum();
-        Snapshot { sum_s: read(&self.sum_us) as f64 / 1e6, count, buckets }
+        Snapshot {
+            sum_s: read(&self.sum_us) as f64 / 1e6,
+            count,
+            buckets,
+        }
     }
 }
 

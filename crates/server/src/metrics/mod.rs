@@ -71,7 +71,11 @@ impl FaceMetrics {
 
     /// A request was refused.
     pub(crate) fn refused(&self, kind: ErrorKind) {
-        if let Some((_, count)) = ErrorKind::ALL.into_iter().zip(&self.refused).find(|(at, _)| *at == kind) {
+        if let Some((_, count)) = ErrorKind::ALL
+            .into_iter()
+            .zip(&self.refused)
+            .find(|(at, _)| *at == kind)
+        {
             count.fetch_add(1, Ordering::Relaxed);
         }
     }
@@ -89,7 +93,10 @@ impl FaceMetrics {
 
     /// Requests refused for this reason.
     fn refusals(&self) -> impl Iterator<Item = (ErrorKind, u64)> + '_ {
-        ErrorKind::ALL.into_iter().zip(&self.refused).map(|(kind, count)| (kind, count.load(Ordering::Relaxed)))
+        ErrorKind::ALL
+            .into_iter()
+            .zip(&self.refused)
+            .map(|(kind, count)| (kind, count.load(Ordering::Relaxed)))
     }
 }
 

@@ -110,14 +110,6 @@ impl<'a> Reply<'a> {
         });
     }
 
-    /// Nothing where an array would be.
-    pub(super) fn nil_array(&mut self) {
-        self.out.extend_from_slice(match self.protocol {
-            Protocol::Resp2 => b"*-1\r\n",
-            Protocol::Resp3 => b"_\r\n",
-        });
-    }
-
     /// Text that RESP 3 marks as to be shown as it is.
     pub(super) fn verbatim(&mut self, text: &str) {
         match self.protocol {

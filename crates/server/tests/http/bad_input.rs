@@ -16,29 +16,64 @@ fn bad_adds_are_refused() {
         ("[]", 400, "invalid length"),
         ("{}", 400, "missing field `adds`"),
         (r#"{"adds":[]}"#, 400, "max_batch"),
-        (r#"{"adds":[{"key":"a"},{"key":"a"},{"key":"a"},{"key":"a"}]}"#, 400, "max_batch"),
+        (
+            r#"{"adds":[{"key":"a"},{"key":"a"},{"key":"a"},{"key":"a"}]}"#,
+            400,
+            "max_batch",
+        ),
         (r#"{"adds":[{"key":"a"}],"extra":1}"#, 400, "unknown field `extra`"),
         (r#"{"adds":[{"key":"a","amuont":1}]}"#, 400, "unknown field `amuont`"),
         (r#"{"adds":[{"key":"a","amount":1.5}]}"#, 400, "an integer of 64 bits"),
         (r#"{"adds":[{"key":"a","amount":"1"}]}"#, 400, "an integer of 64 bits"),
-        (r#"{"adds":[{"key":"a","amount":9223372036854775808}]}"#, 400, "beyond 64 bits"),
-        (r#"{"adds":[{"key":"a","amount":-9223372036854775809}]}"#, 400, "an integer of 64 bits"),
+        (
+            r#"{"adds":[{"key":"a","amount":9223372036854775808}]}"#,
+            400,
+            "beyond 64 bits",
+        ),
+        (
+            r#"{"adds":[{"key":"a","amount":-9223372036854775809}]}"#,
+            400,
+            "an integer of 64 bits",
+        ),
         (r#"{"adds":[{"key":"a"},{"key":""}]}"#, 400, "adds[1]: the key is empty"),
         (&format!(r#"{{"adds":[{{"key":"{long}"}}]}}"#), 400, "1025 bytes"),
         ("{\"adds\":[{\"key\":\"\u{fffd}\"}]}x", 400, "trailing characters"),
         (r#"{"adds":[{"key":"a","time":"yesterday"}]}"#, 400, "yesterday"),
-        (r#"{"adds":[{"key":"a","time":253402300800000}]}"#, 400, "outside 1970 to 9999"),
+        (
+            r#"{"adds":[{"key":"a","time":253402300800000}]}"#,
+            400,
+            "outside 1970 to 9999",
+        ),
         (r#"{"adds":[{"key":"a","token":""}]}"#, 400, "1 to 1,024 bytes"),
-        (r#"{"adds":[{"key":"a"}],"return":"everything"}"#, 400, "unknown variant"),
-        (&format!(r#"{{"adds":[{{"key":"{}"}}]}}"#, "x".repeat(70_000)), 413, "max_body"),
+        (
+            r#"{"adds":[{"key":"a"}],"return":"everything"}"#,
+            400,
+            "unknown variant",
+        ),
+        (
+            &format!(r#"{{"adds":[{{"key":"{}"}}]}}"#, "x".repeat(70_000)),
+            413,
+            "max_body",
+        ),
     ] {
         let kind = "invalid";
         server.post("/v1/add", body).problem(status, kind, detail);
     }
-    let not_text = server.send("POST", "/v1/add", &[("content-type", "application/json")], b"{\"adds\":[{\"key\":\"a\xff\"}]}");
+    let not_text = server.send(
+        "POST",
+        "/v1/add",
+        &[("content-type", "application/json")],
+        b"{\"adds\":[{\"key\":\"a\xff\"}]}",
+    );
     not_text.problem(400, "invalid", "unicode");
-    server.send("POST", "/v1/add", &[], br#"{"adds":[{"key":"a"}]}"#).problem(415, "invalid", "application/json");
-    assert_eq!(server.get("/v1/counters").json()["counters"], json!([]), "nothing was changed");
+    server
+        .send("POST", "/v1/add", &[], br#"{"adds":[{"key":"a"}]}"#)
+        .problem(415, "invalid", "application/json");
+    assert_eq!(
+        server.get("/v1/counters").json()["counters"],
+        json!([]),
+        "nothing was changed"
+    );
 }
 
 #[test]
@@ -60,7 +95,12 @@ fn bad_reads_are_refused() {
         ("/v1/history?key=a&tz=Mars/Phobos", 400, "invalid", "Mars"),
         ("/v1/history?key=a&from=5&to=5", 400, "invalid", "before"),
         ("/v1/history?key=a&from=never", 400, "invalid", "RFC 3339"),
-        ("/v1/history?key=a&from=0&to=2026-01-01T00:00:00Z&step=1m", 422, "invalid", "history_limit"),
+        (
+            "/v1/history?key=a&from=0&to=2026-01-01T00:00:00Z&step=1m",
+            422,
+            "invalid",
+            "history_limit",
+        ),
         ("/v1/query?match=a*b*", 400, "invalid", "prefix"),
         ("/v1/query?match=page:*&by=path", 400, "invalid", "template"),
         ("/v1/query?match=page:*&agg=avg", 400, "invalid", "agg"),
@@ -90,25 +130,41 @@ fn bad_policies_and_rules_are_refused() {
         (r#"{"template":"other:{a}"}"#, "template"),
         (r#"{"limits":{}}"#, "unknown field"),
     ] {
-        server.send("PUT", "/v1/namespaces/req", &json, body.as_bytes()).problem(400, "invalid", detail);
+        server
+            .send("PUT", "/v1/namespaces/req", &json, body.as_bytes())
+            .problem(400, "invalid", detail);
     }
-    server.send("PUT", "/v1/namespaces/a:b", &json, b"{}").problem(400, "invalid", "letters");
+    server
+        .send("PUT", "/v1/namespaces/a:b", &json, b"{}")
+        .problem(400, "invalid", "letters");
     let text = [("content-type", "text/plain")];
-    server.send("PUT", "/v1/rules", &text, b"[[rule]\n").problem(400, "invalid", "line 1");
+    server
+        .send("PUT", "/v1/rules", &text, b"[[rule]\n")
+        .problem(400, "invalid", "line 1");
     let no_field = b"[[rule]]\nmatch = { type = \"x\" }\ncount = [\"a:{}\"]\n";
-    server.send("PUT", "/v1/rules", &text, no_field).problem(400, "invalid", "3");
+    server
+        .send("PUT", "/v1/rules", &text, no_field)
+        .problem(400, "invalid", "3");
     assert_eq!(server.get("/v1/rules").body, "");
 }
 
 #[test]
 fn broken_http_leaves_the_server_serving() {
     let server = Server::start(&["--request-timeout", "300ms"]);
-    for bytes in [&b"*1\r\n$4\r\nPING\r\n"[..], b"GET\r\n\r\n", b"\x16\x03\x01\x02\x00", b"POST /v1/add HTTP/1.1\r\ncontent-length: x\r\n\r\n"] {
+    for bytes in [
+        &b"*1\r\n$4\r\nPING\r\n"[..],
+        b"GET\r\n\r\n",
+        b"\x16\x03\x01\x02\x00",
+        b"POST /v1/add HTTP/1.1\r\ncontent-length: x\r\n\r\n",
+    ] {
         let answer = server.raw(bytes);
         assert!(answer.status == 400 || answer.head.is_empty(), "{answer:?}");
     }
     // A head and a body that never come.
-    for bytes in [&b"GET /healthz HTTP/1.1\r\nhost:"[..], b"POST /v1/add HTTP/1.1\r\nhost: a\r\ncontent-length: 10\r\n\r\n{"] {
+    for bytes in [
+        &b"GET /healthz HTTP/1.1\r\nhost:"[..],
+        b"POST /v1/add HTTP/1.1\r\nhost: a\r\ncontent-length: 10\r\n\r\n{",
+    ] {
         let mut stream = server.connect();
         stream.write_all(bytes).unwrap();
         let mut answer = String::new();

@@ -8,7 +8,9 @@ use serde_json::json;
 use crate::server::{Server, tally};
 
 fn example(name: &str) -> String {
-    let path = PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("../../examples").join(name);
+    let path = PathBuf::from(env!("CARGO_MANIFEST_DIR"))
+        .join("../../examples")
+        .join(name);
     path.to_str().unwrap().to_owned()
 }
 
@@ -19,7 +21,10 @@ fn ok(output: &Output) -> String {
 
 fn ingest(server: &Server, file: &str, more: &[&str]) -> Output {
     let rules = example("web-requests.rules.toml");
-    server.cli(&[&["ingest", file, "--rules", &rules], more].concat()).output().unwrap()
+    server
+        .cli(&[&["ingest", file, "--rules", &rules], more].concat())
+        .output()
+        .unwrap()
 }
 
 #[test]
@@ -28,26 +33,68 @@ fn the_sample_is_counted_exactly_once() {
     let sample = example("web-requests.ndjson");
     for _ in 0..2 {
         let said = ok(&ingest(&server, &sample, &[]));
-        assert!(said.starts_with("web-requests.ndjson: counted up to byte 3320541 of 3320541\n"), "{said}");
-        for (key, value) in [("requests:all", 9_999), ("bytes:all", 2_747_282_505_i64), ("page:/favicon.ico", 807), ("status:404", 213)] {
+        assert!(
+            said.starts_with("web-requests.ndjson: counted up to byte 3320541 of 3320541\n"),
+            "{said}"
+        );
+        for (key, value) in [
+            ("requests:all", 9_999),
+            ("bytes:all", 2_747_282_505_i64),
+            ("page:/favicon.ico", 807),
+            ("status:404", 213),
+        ] {
             assert_eq!(server.value(key), json!(value), "{key}");
         }
     }
     assert_eq!(ok(&server.cli(&["list"]).output().unwrap()).lines().count(), 1_444);
-    assert_eq!(ok(&server.cli(&["list", "status:", "--limit", "2"]).output().unwrap()), "9125\tstatus:200\n45\tstatus:206\n");
-    let hours = ok(&server.cli(&["history", "requests:all", "--step", "1h", "--format", "csv"]).output().unwrap());
-    let counts: Vec<i64> = hours.lines().skip(1).map(|line| line.trim_end().split_once(',').unwrap().1.parse().unwrap()).collect();
-    assert_eq!((counts.iter().sum::<i64>(), counts.iter().filter(|count| **count > 0).count()), (9_999, 84));
+    assert_eq!(
+        ok(&server.cli(&["list", "status:", "--limit", "2"]).output().unwrap()),
+        "9125\tstatus:200\n45\tstatus:206\n"
+    );
+    let hours = ok(&server
+        .cli(&["history", "requests:all", "--step", "1h", "--format", "csv"])
+        .output()
+        .unwrap());
+    let counts: Vec<i64> = hours
+        .lines()
+        .skip(1)
+        .map(|line| line.trim_end().split_once(',').unwrap().1.parse().unwrap())
+        .collect();
+    assert_eq!(
+        (
+            counts.iter().sum::<i64>(),
+            counts.iter().filter(|count| **count > 0).count()
+        ),
+        (9_999, 84)
+    );
     let graph = ok(&server.cli(&["history", "requests:all"]).output().unwrap());
-    assert!(graph.contains("requests:all  value 9999, 9999 in this range") && graph.contains('█'), "{graph}");
-    let top = ok(&server.cli(&["query", "status:*", "--agg", "top", "--limit", "2"]).output().unwrap());
-    assert_eq!(top, "value  key\n 9125  status:200\n  445  status:304\n8 counters, sum 9999\n");
+    assert!(
+        graph.contains("requests:all  value 9999, 9999 in this range") && graph.contains('█'),
+        "{graph}"
+    );
+    let top = ok(&server
+        .cli(&["query", "status:*", "--agg", "top", "--limit", "2"])
+        .output()
+        .unwrap());
+    assert_eq!(
+        top,
+        "value  key\n 9125  status:200\n  445  status:304\n8 counters, sum 9999\n"
+    );
     let explained = ok(&server.cli(&["explain", "status:404"]).output().unwrap());
-    assert!(explained.contains("status:404 = 213") && explained.contains("source:web-requests.ndjson"), "{explained}");
+    assert!(
+        explained.contains("status:404 = 213") && explained.contains("source:web-requests.ndjson"),
+        "{explained}"
+    );
     let ledger = ok(&server.cli(&["ledger"]).output().unwrap());
-    assert!(ledger.contains("web-requests.ndjson      9999     9999          0"), "{ledger}");
+    assert!(
+        ledger.contains("web-requests.ndjson      9999     9999          0"),
+        "{ledger}"
+    );
     let verified = ok(&server.cli(&["verify"]).output().unwrap());
-    assert!(verified.contains("checked 1444 counters") && verified.ends_with("all sums agree\n"), "{verified}");
+    assert!(
+        verified.contains("checked 1444 counters") && verified.ends_with("all sums agree\n"),
+        "{verified}"
+    );
 }
 
 #[test]
@@ -64,11 +111,18 @@ fn a_file_is_continued_when_it_grew_and_refused_when_it_changed() {
     assert_eq!(server.value("requests:all"), json!(4), "a line that is cut off waits");
     std::fs::write(&path, lines.concat().trim_end()).unwrap();
     ok(&ingest(&server, file, &[]));
-    assert_eq!(server.value("requests:all"), json!(10), "a last line without newline counts");
+    assert_eq!(
+        server.value("requests:all"),
+        json!(10),
+        "a last line without newline counts"
+    );
     std::fs::write(&path, lines[1..].concat()).unwrap();
     let changed = ingest(&server, file, &[]);
     assert_eq!(changed.status.code(), Some(1), "{changed:?}");
-    assert!(String::from_utf8_lossy(&changed.stderr).contains("--source"), "{changed:?}");
+    assert!(
+        String::from_utf8_lossy(&changed.stderr).contains("--source"),
+        "{changed:?}"
+    );
     assert_eq!(server.value("requests:all"), json!(10));
     ok(&ingest(&server, file, &["--source", "another"]));
     assert_eq!(server.value("requests:all"), json!(19));
@@ -96,20 +150,47 @@ fn values_and_usage() {
     assert_eq!(ok(&add(&["a"])), "1\n");
     assert_eq!(ok(&add(&["a", "-11"])), "-10\n");
     for _ in 0..2 {
-        assert_eq!(ok(&add(&["a", "10", "--token", "t", "--time", "2026-03-28T23:30:00Z"])), "0\n");
+        assert_eq!(
+            ok(&add(&["a", "10", "--token", "t", "--time", "2026-03-28T23:30:00Z"])),
+            "0\n"
+        );
     }
     assert_eq!(ok(&server.cli(&["get", "a"]).output().unwrap()), "0\n");
-    assert_eq!(ok(&server.cli(&["get", "a", "nope"]).output().unwrap()), "key   value\na         0\nnope      -\n");
+    assert_eq!(
+        ok(&server.cli(&["get", "a", "nope"]).output().unwrap()),
+        "key   value\na         0\nnope      -\n"
+    );
     let missing = server.cli(&["get", "nope"]).output().unwrap();
-    assert_eq!((missing.status.code(), missing.stderr.as_slice()), (Some(1), b"tally: there is no counter \"nope\"\n".as_slice()));
+    assert_eq!(
+        (missing.status.code(), missing.stderr.as_slice()),
+        (Some(1), b"tally: there is no counter \"nope\"\n".as_slice())
+    );
     assert_eq!(add(&["a", "1.5"]).status.code(), Some(2));
     assert_eq!(add(&["a", "9223372036854775808"]).status.code(), Some(2));
     assert_eq!(server.cli(&["frobnicate"]).output().unwrap().status.code(), Some(2));
-    let unreachable = tally().args(["get", "a", "--server", "http://127.0.0.1:1"]).output().unwrap();
+    let unreachable = tally()
+        .args(["get", "a", "--server", "http://127.0.0.1:1"])
+        .output()
+        .unwrap();
     assert_eq!(unreachable.status.code(), Some(1));
     let said = String::from_utf8_lossy(&unreachable.stderr).into_owned();
-    assert!(said.contains("is the server running there?") && said.lines().count() == 1, "{said}");
-    let load = ["bench", "--face", "http", "--clients", "2", "--requests", "40", "--pipeline", "10", "--keys", "5"];
+    assert!(
+        said.contains("is the server running there?") && said.lines().count() == 1,
+        "{said}"
+    );
+    let load = [
+        "bench",
+        "--face",
+        "http",
+        "--clients",
+        "2",
+        "--requests",
+        "40",
+        "--pipeline",
+        "10",
+        "--keys",
+        "5",
+    ];
     let measured = ok(&server.cli(&load).output().unwrap());
     assert!(measured.contains("INCR/s") && measured.contains("P99"), "{measured}");
 }

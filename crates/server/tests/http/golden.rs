@@ -13,7 +13,12 @@ fn check(path: &Path, arguments: &[&str]) {
         std::fs::write(path, &text).unwrap();
     }
     let kept = std::fs::read_to_string(path).unwrap_or_default();
-    assert!(kept == text, "{} is not what `tally {}` prints: TALLY_UPDATE=1 cargo test -p tally-server", path.display(), arguments.join(" "));
+    assert!(
+        kept == text,
+        "{} is not what `tally {}` prints: TALLY_UPDATE=1 cargo test -p tally-server",
+        path.display(),
+        arguments.join(" ")
+    );
 }
 
 fn root() -> PathBuf {

@@ -68,12 +68,22 @@ fn a_start_that_cannot_be_says_why() {
 #[test]
 fn a_credential_is_asked_for_everywhere_but_for_health_and_pages() {
     let server = Server::start(&["--auth-token", "secret"]);
-    for path in ["/v1/status", "/v1/counter?key=a", "/metrics", "/openapi.json", "/v1/nothing"] {
+    for path in [
+        "/v1/status",
+        "/v1/counter?key=a",
+        "/metrics",
+        "/openapi.json",
+        "/v1/nothing",
+    ] {
         let refused = server.get(path);
         refused.problem(401, "unauthorized", "");
         assert!(refused.head.contains("www-authenticate: bearer"), "{refused:?}");
-        server.send("GET", path, &[("authorization", "Bearer wrong")], b"").problem(401, "unauthorized", "wrong");
-        server.send("GET", path, &[("authorization", "Basic secret")], b"").problem(401, "unauthorized", "Bearer");
+        server
+            .send("GET", path, &[("authorization", "Bearer wrong")], b"")
+            .problem(401, "unauthorized", "wrong");
+        server
+            .send("GET", path, &[("authorization", "Basic secret")], b"")
+            .problem(401, "unauthorized", "Bearer");
     }
     for path in ["/healthz", "/readyz", "/", "/counter"] {
         assert_eq!(server.get(path).status, 200, "{path}");
@@ -81,7 +91,11 @@ fn a_credential_is_asked_for_everywhere_but_for_health_and_pages() {
     let known = [("authorization", "Bearer secret")];
     assert_eq!(server.send("GET", "/v1/status", &known, b"").status, 200);
     assert!(server.cli(&["add", "a"]).output().unwrap().status.code() == Some(1));
-    let added = server.cli(&["add", "a"]).env("TALLY_AUTH_TOKEN", "secret").output().unwrap();
+    let added = server
+        .cli(&["add", "a"])
+        .env("TALLY_AUTH_TOKEN", "secret")
+        .output()
+        .unwrap();
     assert_eq!(added.stdout, b"1\n");
 }
 
@@ -91,9 +105,18 @@ fn pages_are_served_with_a_strict_policy() {
     let page = server.get("/counter?key=a");
     assert_eq!(page.status, 200);
     assert!(page.head.contains("content-type: text/html"), "{page:?}");
-    assert!(page.head.contains("content-security-policy: default-src 'none'; script-src 'self'"), "{page:?}");
+    assert!(
+        page.head
+            .contains("content-security-policy: default-src 'none'; script-src 'self'"),
+        "{page:?}"
+    );
     assert!(page.head.contains("x-content-type-options: nosniff"), "{page:?}");
     assert_eq!(server.send("HEAD", "/", &[], b"").status, 200);
-    assert!(server.get("/metrics").body.contains("tally_requests_total{face=\"http\",result=\"ok\"}"));
+    assert!(
+        server
+            .get("/metrics")
+            .body
+            .contains("tally_requests_total{face=\"http\",result=\"ok\"}")
+    );
     assert!(server.get("/metrics").body.ends_with("# EOF\n"));
 }

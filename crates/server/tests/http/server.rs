@@ -42,11 +42,17 @@ impl Server {
         let mut command = Self::command(data, arguments);
         let mut child = command.stdout(Stdio::piped()).stderr(Stdio::null()).spawn().unwrap();
         let mut ready = String::new();
-        BufReader::new(child.stdout.take().unwrap()).read_line(&mut ready).unwrap();
+        BufReader::new(child.stdout.take().unwrap())
+            .read_line(&mut ready)
+            .unwrap();
         let http = ready.split_whitespace().find_map(|word| word.strip_prefix("http="));
         let http = http.unwrap_or_else(|| panic!("tally serve said {ready:?}")).to_owned();
         assert!(ready.starts_with("ready http=127.0.0.1:"), "{ready}");
-        Self { child, http, folder: None }
+        Self {
+            child,
+            http,
+            folder: None,
+        }
     }
 
     /// Where it listens, unless the arguments say otherwise.
@@ -64,13 +70,18 @@ impl Server {
     /// A client command against this server.
     pub(crate) fn cli(&self, arguments: &[&str]) -> Command {
         let mut command = tally();
-        command.args(arguments).env("TALLY_SERVER", format!("http://{}", self.http));
+        command
+            .args(arguments)
+            .env("TALLY_SERVER", format!("http://{}", self.http));
         command
     }
 
     /// SIGTERM; how it ended, and its data.
     pub(crate) fn stop(mut self) -> (ExitStatus, Option<TempDir>) {
-        let told = Command::new("kill").args(["-TERM", &self.child.id().to_string()]).status().unwrap();
+        let told = Command::new("kill")
+            .args(["-TERM", &self.child.id().to_string()])
+            .status()
+            .unwrap();
         assert!(told.success());
         let status = self.child.wait().unwrap();
         (status, self.folder.take())
@@ -92,15 +103,19 @@ impl Server {
     }
 
     pub(crate) fn send(&self, method: &str, path: &str, headers: &[(&str, &str)], body: &[u8]) -> Answer {
-        let mut request = format!("{method} {path} HTTP/1.1\r\nhost: {}\r\nconnection: close\r\n", self.http);
+        let mut request = format!(
+            "{method} {path} HTTP/1.1\r\nhost: {}\r\nconnection: close\r\n",
+            self.http
+        )
+        .into_bytes();
         for (name, value) in headers {
-            request.push_str(&format!("{name}: {value}\r\n"));
+            write!(request, "{name}: {value}\r\n").unwrap();
         }
         if !body.is_empty() || method != "GET" {
-            request.push_str(&format!("content-length: {}\r\n", body.len()));
+            write!(request, "content-length: {}\r\n", body.len()).unwrap();
         }
-        request.push_str("\r\n");
-        self.raw(&[request.as_bytes(), body].concat())
+        request.extend_from_slice(b"\r\n");
+        self.raw(&[request.as_slice(), body].concat())
     }
 
     /// Any bytes, on a connection of their own.
@@ -146,8 +161,16 @@ impl Answer {
     fn parse(bytes: &[u8]) -> Self {
         let text = String::from_utf8_lossy(bytes);
         let (head, body) = text.split_once("\r\n\r\n").unwrap_or((&text, ""));
-        let status = head.split(' ').nth(1).and_then(|status| status.parse().ok()).unwrap_or(0);
-        Self { status, head: head.to_ascii_lowercase(), body: body.to_owned() }
+        let status = head
+            .split(' ')
+            .nth(1)
+            .and_then(|status| status.parse().ok())
+            .unwrap_or(0);
+        Self {
+            status,
+            head: head.to_ascii_lowercase(),
+            body: body.to_owned(),
+        }
     }
 
     pub(crate) fn json(&self) -> Value {
@@ -162,7 +185,10 @@ impl Answer {
         assert_eq!(problem["kind"], kind, "{self:?}");
         assert_eq!(problem["status"], status, "{self:?}");
         assert_eq!(problem["maybe_applied"], false, "{self:?}");
-        assert!(problem["detail"].as_str().unwrap().contains(detail), "{detail:?} is not in {self:?}");
+        assert!(
+            problem["detail"].as_str().unwrap().contains(detail),
+            "{detail:?} is not in {self:?}"
+        );
         assert_eq!(problem.as_object().unwrap().len(), 6, "{self:?}");
     }
 }

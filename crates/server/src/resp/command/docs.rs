@@ -44,7 +44,7 @@ pub(in crate::resp) fn command(_: &mut Session, args: Args<'_>, reply: &mut Repl
             for name in names.iter() {
                 match registry::find(name) {
                     Some(spec) => details(spec, reply),
-                    None => reply.nil_array(),
+                    None => reply.nil(),
                 }
             }
         }

@@ -1,0 +1,204 @@
+//! What only the embedded store does: its directory, its lock, its reserve, and what `kill -9` leaves.
+#![expect(clippy::unwrap_used, reason = "tests")]
+
+use std::fs;
+use std::io::{BufRead, BufReader};
+use std::path::Path;
+use std::process::{Command, Stdio};
+
+use tally_store::{Address, Addresses, Batch, Embedded, EmbeddedSettings, Order, Row, Store, StoreError, Table};
+
+fn open(directory: &Path) -> Result<Embedded, StoreError> {
+    Embedded::open(directory, &EmbeddedSettings::default())
+}
+
+fn refusal(directory: &Path) -> String {
+    match open(directory) {
+        Err(StoreError::Refused(message)) => message,
+        other => unreachable!("not refused: {other:?}"),
+    }
+}
+
+fn rows(position: u64) -> Batch {
+    let mut rows = Batch::new();
+    for key in 0..500_u16 {
+        let address = Address {
+            table: Table::Tokens,
+            slot: 1,
+            key: &key.to_be_bytes(),
+        };
+        rows.push(Row {
+            address,
+            position,
+            value: b"value",
+        });
+    }
+    rows
+}
+
+fn positions(store: &Embedded) -> Vec<u64> {
+    let mut addresses = Addresses::new();
+    for row in rows(0).rows() {
+        addresses.push_with(row.address.table, row.address.slot, |out| {
+            out.extend_from_slice(row.address.key);
+        });
+    }
+    let mut positions = Vec::new();
+    store
+        .get(&addresses, &mut |_, row| {
+            positions.push(row.position);
+            Ok(())
+        })
+        .unwrap();
+    positions
+}
+
+#[test]
+fn a_directory_is_made_with_its_parents_and_opened_again() {
+    let directory = tempfile::tempdir().unwrap();
+    let path = directory.path().join("some/where");
+    let store = open(&path).unwrap();
+    store.put(&rows(1), Order::Any).unwrap();
+    assert!(store.size_bytes().unwrap() > 0);
+    drop(store);
+    assert_eq!(positions(&open(&path).unwrap()).len(), 500);
+}
+
+#[test]
+fn a_second_one_is_refused_while_the_first_is_open() {
+    let directory = tempfile::tempdir().unwrap();
+    let first = open(directory.path()).unwrap();
+    let message = refusal(directory.path());
+    assert!(message.contains("in use by another process"), "{message}");
+    first.put(&rows(1), Order::Any).unwrap();
+    drop(first);
+    assert_eq!(positions(&open(directory.path()).unwrap()).len(), 500);
+}
+
+#[test]
+fn a_newer_format_is_refused_and_left_alone() {
+    let directory = tempfile::tempdir().unwrap();
+    drop(open(directory.path()).unwrap());
+    let marker = directory.path().join("format");
+    fs::write(&marker, "tally store 2\n").unwrap();
+    let message = refusal(directory.path());
+    assert!(
+        message.contains("format 2") && message.contains("start a newer Tally"),
+        "{message}"
+    );
+    fs::write(&marker, "something else\n").unwrap();
+    let message = refusal(directory.path());
+    assert!(message.contains("not the format marker"), "{message}");
+    fs::remove_file(&marker).unwrap();
+    let message = refusal(directory.path());
+    assert!(message.contains("no format marker"), "{message}");
+    fs::write(&marker, "tally store 1\n").unwrap();
+    open(directory.path()).unwrap();
+}
+
+#[test]
+fn what_is_no_directory_is_refused() {
+    let directory = tempfile::tempdir().unwrap();
+    let file = directory.path().join("file");
+    fs::write(&file, "text").unwrap();
+    for path in [file.clone(), file.join("below")] {
+        let message = refusal(&path);
+        assert!(message.contains("is not a directory"), "{message}");
+    }
+    assert_eq!(fs::read_to_string(&file).unwrap(), "text");
+}
+
+#[test]
+fn a_creation_that_was_cut_off_is_begun_again() {
+    let directory = tempfile::tempdir().unwrap();
+    drop(open(directory.path()).unwrap());
+    // The last thing that is written when a store is created.
+    fs::remove_file(directory.path().join("rows/version")).unwrap();
+    let store = open(directory.path()).unwrap();
+    assert!(positions(&store).is_empty());
+}
+
+#[test]
+fn without_room_rows_are_refused_and_reads_go_on() {
+    let directory = tempfile::tempdir().unwrap();
+    let store = open(directory.path()).unwrap();
+    store.put(&rows(1), Order::Growing).unwrap();
+    drop(store);
+    let greedy = EmbeddedSettings {
+        reserve_bytes: u64::MAX / 2,
+        ..EmbeddedSettings::default()
+    };
+    let store = Embedded::open(directory.path(), &greedy).unwrap();
+    for order in [Order::Growing, Order::Any] {
+        match store.put(&rows(2), order) {
+            Err(StoreError::Unavailable(message)) => assert!(message.contains("MiB free"), "{message}"),
+            other => unreachable!("{other:?}"),
+        }
+    }
+    assert_eq!(positions(&store), vec![1; 500]);
+    store.durable().unwrap();
+    drop(store);
+    open(directory.path()).unwrap().put(&rows(2), Order::Growing).unwrap();
+}
+
+#[test]
+fn compacting_keeps_everything() {
+    let directory = tempfile::tempdir().unwrap();
+    let store = open(directory.path()).unwrap();
+    for position in 1..4 {
+        store.put(&rows(position), Order::Growing).unwrap();
+        store.compact().unwrap();
+    }
+    assert!(store.table_bytes(Table::Tokens) > 0);
+    assert_eq!(store.table_bytes(Table::Windows), 0);
+    assert_eq!(positions(&store), vec![3; 500]);
+    assert!(store.reads() >= 500);
+}
+
+const CHILD: &str = "TALLY_STORE_TEST_CHILD";
+
+/// Not a test by itself: what [`kill_nine_leaves_what_was_durable`] starts and kills.
+#[test]
+fn child_that_writes_until_it_is_killed() {
+    let Some(directory) = std::env::var_os(CHILD) else {
+        return;
+    };
+    let store = open(Path::new(&directory)).unwrap();
+    let first = positions(&store).into_iter().max().unwrap_or(0) + 1;
+    for position in first.. {
+        store
+            .put(
+                &rows(position),
+                if position % 2 == 0 { Order::Any } else { Order::Growing },
+            )
+            .unwrap();
+        if position % 3 == 0 {
+            store.durable().unwrap();
+            println!("durable {position}");
+        }
+    }
+}
+
+#[test]
+fn kill_nine_leaves_what_was_durable() {
+    let directory = tempfile::tempdir().unwrap();
+    for durable_rounds in [1, 5, 20] {
+        let mut child = Command::new(std::env::current_exe().unwrap())
+            .args(["--exact", "child_that_writes_until_it_is_killed", "--nocapture"])
+            .env(CHILD, directory.path())
+            .stdout(Stdio::piped())
+            .spawn()
+            .unwrap();
+        let lines = BufReader::new(child.stdout.take().unwrap()).lines().map(Result::unwrap);
+        let durable = lines.filter_map(|line| line.split_once("durable ")?.1.parse::<u64>().ok());
+        let last = durable.take(durable_rounds).last().unwrap();
+        child.kill().unwrap();
+        child.wait().unwrap();
+        let found = positions(&open(directory.path()).unwrap());
+        assert_eq!(found.len(), 500);
+        assert!(
+            found.iter().all(|position| *position >= last),
+            "{found:?} after {last} was durable"
+        );
+    }
+}

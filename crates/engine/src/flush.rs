@@ -111,6 +111,11 @@ impl Flusher {
             self.cache.clear();
         }
         for (item, mut stored) in items.iter().zip(stored) {
+            let life = stored.head.as_ref().map_or(0, |head| head.generation.life);
+            if generation(item, stored.head.as_ref()).life != life {
+                // A source has put a later life's head already: what was written is of the life before.
+                continue;
+            }
             // Of each step the newest chunk: the one that the next add will fall into.
             stored
                 .windows
@@ -332,7 +337,10 @@ fn build(item: &Item<'_>, stored: &mut Stored, cut: Cut, rows: &mut Rows) -> Res
         if head.seen_of(cut.writer) >= cut.at {
             // A SET had seen it: it is counted in the life, and no longer in the total.
             generation.n = stored.cell.map_or(generation.n.saturating_sub(1), |cell| cell.n);
-        } else if let Some(cell) = stored.cell.filter(|cell| cell.position == cut.at && cell.n < generation.n) {
+        } else if let Some(cell) = stored
+            .cell
+            .filter(|cell| cell.position == cut.at && cell.n < generation.n)
+        {
             // A SET had not seen it: the cell came late, after that had looked. It counts again, from this SET on.
             let again = Cell {
                 n: generation.n,

@@ -77,7 +77,10 @@ impl Engine {
                 let off =
                     namespace.is_some_and(|namespace| namespace.policy.history.keep(step) == tally_counter::Keep::Off);
                 // A closing round goes by the boundaries of its cut, which a source may have moved on since.
-                let at_cut = core.closing.as_ref().and_then(|closing| closing.policies.of(key.as_str()));
+                let at_cut = core
+                    .closing
+                    .as_ref()
+                    .and_then(|closing| closing.policies.of(key.as_str()));
                 let at_cut = at_cut.and_then(|(_, kept)| kept.get(usize::from(step.code())).copied());
                 (core.stamp, closing, open, boundary, off, at_cut.unwrap_or(boundary))
             };

@@ -61,7 +61,9 @@ impl Engine {
             .raise(&Resume::decode(&row.resume).map_err(corrupt)?.kept);
         // What sources have moved stays moved, whether or not they are opened again.
         for source in registry.sources() {
-            core.namespaces.raise(&crate::source::kept_of(&source).map_err(corrupt)?);
+            for kept in crate::source::kept_of(&source).map_err(corrupt)? {
+                core.namespaces.raise(&kept);
+            }
         }
         let ledger = crate::round::own_ledger(world.store.as_ref(), &row)?;
         let replayed = Self::replay(&world, &row, &mut core)?;

@@ -119,12 +119,22 @@ impl Engine {
     /// Everything after the cut. May be called again for the same round after an error.
     pub(crate) fn finish_round(&self, own: &mut Own, closing: &Closing, order: Order) -> Result<(), Error> {
         let started_us = self.world.clock.monotonic_us();
+        // The journal has synced all that the rows will say (rule 5).
+        self.sync_to(closing.cut)?;
+        // Unless an earlier try failed after its last change: a row never goes back to what it was, or a change that comes late
+        // would find what it looks for.
+        if own.row.applied != closing.cut {
+            self.put_round(own, closing, order)?;
+        }
+        self.world.store.durable()?;
+        self.end_round(own, closing, started_us)
+    }
+
+    fn put_round(&self, own: &mut Own, closing: &Closing, order: Order) -> Result<(), Error> {
         let cut = Cut {
             writer: own.row.number,
             at: closing.cut,
         };
-        // The journal has synced all that the rows will say (rule 5).
-        self.sync_to(closing.cut)?;
         if own.row.pending != Some(closing.cut) {
             let resume = Resume {
                 kept: closing.kept.clone(),
@@ -149,8 +159,7 @@ impl Engine {
             ..own.row.clone()
         };
         own.row = self.registry.change(&own.row, row)?;
-        self.world.store.durable()?;
-        self.end_round(own, closing, started_us)
+        Ok(())
     }
 
     fn put_rows(&self, own: &mut Own, cut: Cut, closing: &Closing, order: Order) -> Result<u64, Error> {
@@ -347,9 +356,6 @@ pub(crate) fn flush_error(error: crate::flush::FlushError) -> Error {
 }
 
 /// The figures of the own writer as the store has them.
-pub(crate) fn own_ledger(
-    store: &dyn Store,
-    row: &WriterRow,
-) -> Result<BTreeMap<Subject, (u64, Figures)>, Error> {
+pub(crate) fn own_ledger(store: &dyn Store, row: &WriterRow) -> Result<BTreeMap<Subject, (u64, Figures)>, Error> {
     Ok(ledger::of_writer(store, row.number)?)
 }

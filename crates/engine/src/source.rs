@@ -3,9 +3,7 @@
 
 use std::collections::{BTreeMap, HashMap};
 
-use tally_counter::{
-    Delta, Figures, Key, Minute, Outcome, Position, Reader, StartId, WriterId, WriterRow, put_bytes,
-};
+use tally_counter::{Delta, Figures, Key, Minute, Outcome, Position, Reader, StartId, WriterId, WriterRow, put_bytes};
 use tally_store::{Order, Store};
 
 use crate::Error;
@@ -127,9 +125,9 @@ fn encode_resume(kept: &BTreeMap<String, Kept>, caller: &[u8]) -> Vec<u8> {
     out
 }
 
-/// The namespaces' boundaries that a source's row keeps.
-pub(crate) fn kept_of(row: &WriterRow) -> Result<BTreeMap<String, Kept>, tally_counter::Corrupt> {
-    Ok(decode_resume(&row.resume)?.0)
+/// The namespaces' boundaries that a source's row keeps: those of its applied position and those of its open round.
+pub(crate) fn kept_of(row: &WriterRow) -> Result<[BTreeMap<String, Kept>; 2], tally_counter::Corrupt> {
+    Ok([decode_resume(&row.resume)?.0, decode_resume(&row.pending_resume)?.0])
 }
 
 fn decode_resume(bytes: &[u8]) -> Result<(BTreeMap<String, Kept>, Vec<u8>), tally_counter::Corrupt> {
@@ -150,9 +148,7 @@ impl Engine {
         let start = StartId(self.world.random.next());
         let row = match self.registry.newest(&id) {
             Some(row) => self.registry.claim(&row, start)?,
-            None => self
-                .registry
-                .create(WriterId { id, epoch: 1 }, start, None)?,
+            None => self.registry.create(WriterId { id, epoch: 1 }, start, None)?,
         };
         self.world.store.durable()?;
         let (kept, resume) = decode_resume(&row.resume).map_err(|error| Error::Corrupt(error.to_string()))?;
@@ -292,13 +288,7 @@ impl Engine {
         Ok((Policies { list }, core.namespaces.kept_of_all()))
     }
 
-    fn put_fold(
-        &self,
-        flusher: &mut Flusher,
-        cut: Cut,
-        fold: &Fold,
-        policies: &Policies,
-    ) -> Result<(), Error> {
+    fn put_fold(&self, flusher: &mut Flusher, cut: Cut, fold: &Fold, policies: &Policies) -> Result<(), Error> {
         let mut entries: Vec<(u16, u32, &str, &Delta)> = fold
             .deltas
             .iter()

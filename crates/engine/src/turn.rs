@@ -85,7 +85,7 @@ impl Turn<'_> {
         if time_ms.is_some_and(|time_ms| time_ms >= MAX_TIME_MS) {
             return Err(AddError::Time);
         }
-        if time_ms.is_some_and(|time_ms| self.is_late(id, time_ms)) {
+        if time_ms.is_some_and(|time_ms| self.is_late(key, time_ms)) {
             self.note_adds(id, Outcome::Late, 1);
             return Ok(false);
         }
@@ -98,12 +98,14 @@ impl Turn<'_> {
         Ok(true)
     }
 
-    fn is_late(&self, id: CounterId, time_ms: u64) -> bool {
-        let namespace = self
-            .core
-            .table
-            .get(id)
-            .and_then(|counter| self.core.namespaces.get(counter.namespace));
+    /// Whether an add with this time would be older than the policy of the key's namespace allows.
+    pub fn is_late(&self, key: KeyIndex, time_ms: u64) -> bool {
+        let name = self
+            .plan
+            .keys
+            .get(key.0)
+            .map_or("", |planned| Plan::name(&self.plan.bytes, planned));
+        let namespace = self.core.namespaces.get(self.core.namespaces.of(name));
         let lateness_ms = namespace.and_then(|namespace| namespace.policy.lateness_ms);
         lateness_ms.is_some_and(|lateness_ms| time_ms.saturating_add(lateness_ms) < self.now_ms)
     }
@@ -251,6 +253,15 @@ impl Turn<'_> {
         let id = self.id(key).or_else(|| self.make(key));
         if let Some(id) = id {
             self.note_adds(id, Outcome::Duplicate, adds);
+        }
+    }
+
+    /// Notes in the ledger that `adds` adds to this key's namespace came too late: those of an event that is late for another one
+    /// of its namespaces.
+    pub fn late_adds(&mut self, key: KeyIndex, adds: u64) {
+        let id = self.id(key).or_else(|| self.make(key));
+        if let Some(id) = id {
+            self.note_adds(id, Outcome::Late, adds);
         }
     }
 

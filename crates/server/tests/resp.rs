@@ -1,5 +1,12 @@
 //! RESP over the real executable: golden transcripts, compared with Redis byte for byte, and what transcripts cannot say.
 
+#![expect(
+    clippy::unwrap_used,
+    clippy::indexing_slicing,
+    clippy::panic,
+    reason = "a test that cannot go on has failed"
+)]
+
 #[path = "resp/server.rs"]
 mod server;
 #[path = "resp/transcript.rs"]

@@ -179,19 +179,6 @@ impl Run {
         if let Some(row) = rows.values().find(|row| row.writer.epoch > 1) {
             return violated(format!("no journal was lost, but there is a new epoch: {row:?}"));
         }
-        for index in 0..self.sources.len() {
-            let Some((name, cut)) = self
-                .sources
-                .get(index)
-                .and_then(|source| Some((source.log.name.clone(), source.attempt?)))
-            else {
-                continue;
-            };
-            let row = rows.values().find(|row| row.writer.id == format!("source:{name}"));
-            if row.is_some_and(|row| row.applied.number() == cut) {
-                self.round_is_in(index)?;
-            }
-        }
         self.check_words()
     }
 

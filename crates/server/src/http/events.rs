@@ -218,13 +218,19 @@ fn run(turn: &mut Turn<'_>, events: &[Judged]) -> Result<Received, Refusal> {
     Ok(received)
 }
 
-/// An event is late when nothing of it was counted.
+/// All adds of an event, or none: it is late if it is for any of its namespaces.
 fn count(turn: &mut Turn<'_>, event: &Judged, adds: &[(KeyIndex, i64)]) -> Result<Outcome, Refusal> {
-    let mut outcome = Outcome::Late;
-    for (key, amount) in adds {
-        if turn.add_blind(*key, *amount, event.time_ms)? {
-            outcome = Outcome::Counted;
+    if event
+        .time_ms
+        .is_some_and(|time_ms| adds.iter().any(|(key, _)| turn.is_late(*key, time_ms)))
+    {
+        for (key, _) in adds {
+            turn.late_adds(*key, 1);
         }
+        return Ok(Outcome::Late);
     }
-    Ok(outcome)
+    for (key, amount) in adds {
+        turn.add_blind(*key, *amount, event.time_ms)?;
+    }
+    Ok(Outcome::Counted)
 }

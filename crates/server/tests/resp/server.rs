@@ -7,7 +7,7 @@ use std::process::{Child, Command, Stdio};
 use std::time::Duration;
 
 /// A server that does not answer for this long has failed.
-pub(crate) const PATIENCE: Duration = Duration::from_secs(60);
+pub(crate) const PATIENCE: Duration = Duration::from_mins(1);
 
 /// `tally serve`, killed when it is dropped.
 pub(crate) struct Tally {
@@ -23,6 +23,7 @@ impl Tally {
         let mut child = Command::new(env!("CARGO_BIN_EXE_tally"))
             .args(["serve", "--http", "127.0.0.1:0", "--resp", "127.0.0.1:0", "--data"])
             .arg(data.path().join("data"))
+            .env("TALLY_LOG_LEVEL", "warn")
             .envs(settings.iter().copied())
             .stdout(Stdio::piped())
             .spawn()

@@ -27,7 +27,7 @@ impl<S: Read + Write> Wire<S> {
                 let rest = self.buffer.split_off(end);
                 return std::mem::replace(&mut self.buffer, rest);
             }
-            let mut chunk = [0; 64 * 1_024];
+            let mut chunk = [0; 8 * 1_024];
             let read = self.stream.read(&mut chunk).unwrap();
             if read == 0 {
                 assert!(
@@ -75,7 +75,7 @@ fn reply_end(bytes: &[u8], start: usize) -> Option<usize> {
     let line = start + bytes[start..].windows(2).position(|pair| pair == b"\r\n")? + 2;
     let count = |factor: usize| {
         let text = std::str::from_utf8(&bytes[start + 1..line - 2]).unwrap();
-        text.parse::<i64>().unwrap().max(0).unsigned_abs() as usize * factor
+        usize::try_from(text.parse::<i64>().unwrap()).unwrap_or(0) * factor
     };
     let elements = match bytes[start] {
         b'+' | b'-' | b':' | b'_' | b'#' | b',' | b'(' => return Some(line),

@@ -149,6 +149,10 @@ impl Engine {
         // Also when an earlier try has moved the row: it may have failed before this.
         self.world.store.durable()?;
         let version = self.put_rows(own, cut, closing, order)?;
+        if order == Order::Any {
+            // Names of an earlier try may have arrived after they were counted.
+            own.flusher.census.restart();
+        }
         self.world.store.durable()?;
         let row = WriterRow {
             applied: closing.cut,

@@ -207,6 +207,7 @@ impl Engine {
         let written = self.core.lock().tail.position();
         self.sync_to(written)?;
         let (policies, kept) = self.source_policies(writer, fold)?;
+        let repeats = writer.row.pending.is_some();
         if writer.row.pending.is_none() {
             let pending = WriterRow {
                 pending: Some(cut),
@@ -224,6 +225,10 @@ impl Engine {
         // Whatever became of it, some of the rows may be in the store.
         self.forget_values(fold);
         put?;
+        if repeats {
+            // Names of an earlier try may have arrived after they were counted.
+            own.flusher.census.restart();
+        }
         let store: &dyn Store = self.world.store.as_ref();
         let resume_row = writer.row.pending_resume.clone();
         let applied = WriterRow {

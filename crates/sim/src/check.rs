@@ -29,7 +29,10 @@ impl Run {
             _ => {
                 let name = keys::one(rng);
                 self.check_counter(name)?;
-                return Ok(format!("{name} {:?}", self.expected.now().value(name, self.world.now_ms())));
+                return Ok(format!(
+                    "{name} {:?}",
+                    self.expected.now().value(name, self.world.now_ms())
+                ));
             }
         }
         Ok(String::new())
@@ -234,10 +237,8 @@ fn compare(what: &str, found: &[SubjectFigures], expected: &BTreeMap<String, Fig
         .iter()
         .map(|subject| (&subject.name, counts(&subject.figures)))
         .collect();
-    let expected: BTreeMap<&String, [u64; 5]> = expected
-        .iter()
-        .map(|(name, figures)| (name, counts(figures)))
-        .collect();
+    let expected: BTreeMap<&String, [u64; 5]> =
+        expected.iter().map(|(name, figures)| (name, counts(figures))).collect();
     if found != expected {
         return violated(format!("the ledger of {what} is {found:?}, not {expected:?}"));
     }

@@ -4,7 +4,19 @@ use crate::random::Rng;
 
 /// All names.
 pub(crate) const KEYS: [&str; 13] = [
-    "plain", "other", "a", "a:1", "a:2", "a:3", "b:1", "b:2", "b:{tag}:ü", "c:1", "c:2", "d:x:y", "d:x:z",
+    "plain",
+    "other",
+    "a",
+    "a:1",
+    "a:2",
+    "a:3",
+    "b:1",
+    "b:2",
+    "b:{tag}:ü",
+    "c:1",
+    "c:2",
+    "d:x:y",
+    "d:x:z",
 ];
 
 /// The namespaces that a run may declare.

@@ -52,7 +52,9 @@ impl Log {
             Outcome::Late | Outcome::Duplicate => 1,
             Outcome::Rejected | Outcome::Ignored => 0,
         };
-        let adds = (0..count).map(|_| (keys::one(&mut rng), rng.amount(), time_ms)).collect();
+        let adds = (0..count)
+            .map(|_| (keys::one(&mut rng), rng.amount(), time_ms))
+            .collect();
         Event { outcome, adds }
     }
 

@@ -149,7 +149,11 @@ fn exhaust_seed(seed: u64, lines: bool) -> bool {
             "scenario {scenario} of seed {seed}, the last operation {:?}: {}\n  repeat: cargo run -p tally-sim --release -- --exhaust 1 --seed {seed}",
             broken.last, broken.violation
         );
-        broken.lines.iter().filter(|_| lines).for_each(|line| println!("  {line}"));
+        broken
+            .lines
+            .iter()
+            .filter(|_| lines)
+            .for_each(|line| println!("  {line}"));
     }
     good
 }

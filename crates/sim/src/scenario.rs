@@ -16,10 +16,18 @@ fn kinds(scenario: usize, rng: &mut Rng) -> Vec<Kind> {
     use Kind::{Blind, Commit, Declare, Delete, Expire, Round, Set, Several, SourcePut, Tidy, Token, Valued};
     let every = match scenario {
         0 => vec![Blind, Commit, Valued, Commit, Round, Blind, Round],
-        1 => vec![Blind, Set, Valued, Commit, Round, Delete, Blind, Commit, Round, Tidy, Set, Round],
-        2 => vec![SourcePut, Blind, SourcePut, Set, SourcePut, Delete, SourcePut, Round, Set, SourcePut, Round],
-        3 => vec![Token, Token, Commit, Token, Round, Token, Tidy, Token, Several, Round, Token],
-        4 => vec![Blind, Declare, SourcePut, Several, Round, Declare, Blind, SourcePut, Round, Expire, Blind, Round],
+        1 => vec![
+            Blind, Set, Valued, Commit, Round, Delete, Blind, Commit, Round, Tidy, Set, Round,
+        ],
+        2 => vec![
+            SourcePut, Blind, SourcePut, Set, SourcePut, Delete, SourcePut, Round, Set, SourcePut, Round,
+        ],
+        3 => vec![
+            Token, Token, Commit, Token, Round, Token, Tidy, Token, Several, Round, Token,
+        ],
+        4 => vec![
+            Blind, Declare, SourcePut, Several, Round, Declare, Blind, SourcePut, Round, Expire, Blind, Round,
+        ],
         _ => Vec::new(),
     };
     if every.is_empty() {

@@ -47,7 +47,10 @@ pub fn reduce(seed: u64, steps: usize) -> Outcome {
         while at < steps.len() {
             let until = at.saturating_add(size).min(steps.len());
             let fewer: Vec<Numbered> = steps.iter().take(at).chain(steps.iter().skip(until)).copied().collect();
-            if run_steps(seed, &fewer, false).failure.is_some_and(|(_, found)| found.is_like(&first)) {
+            if run_steps(seed, &fewer, false)
+                .failure
+                .is_some_and(|(_, found)| found.is_like(&first))
+            {
                 steps = fewer;
             } else {
                 at = until;

@@ -220,7 +220,10 @@ fn a_bit_flip_anywhere_never_gives_a_wrong_entry() {
             disk.put_bytes(segment, bytes);
             // `read` compares each entry with what was written.
             if let Ok(end) = read(&disk) {
-                assert!(end == 16 || (segment == 2 && end == 14), "bit {bit} of {segment}: {end}");
+                assert!(
+                    end == 16 || (segment == 2 && end == 14),
+                    "bit {bit} of {segment}: {end}"
+                );
                 shorter += u32::from(end == 14);
             }
         }
@@ -281,7 +284,10 @@ fn without_room_for_a_spare_it_says_so_and_goes_on_once_there_is() {
     disk.full.store(true, Ordering::Relaxed);
     let one = entry(1);
     commit(&mut writer, &mut tail, &[&one]).unwrap();
-    assert!(!writer.prepare().unwrap(), "the spare is in use, and there is no room for another");
+    assert!(
+        !writer.prepare().unwrap(),
+        "the spare is in use, and there is no room for another"
+    );
     let two = entry(2);
     commit(&mut writer, &mut tail, &[&two]).unwrap();
     disk.full.store(false, Ordering::Relaxed);

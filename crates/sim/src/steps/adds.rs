@@ -31,7 +31,11 @@ impl Run {
             5 | 6 => Some(now_ms.saturating_sub(rng.below(7_200_000))),
             7 => Some(now_ms.saturating_sub(rng.below(40 * 86_400_000))),
             8 => Some(now_ms + rng.below(3 * 86_400_000)),
-            _ => Some(if rng.percent(20) { TOO_LATE_MS } else { rng.below(86_400_000) }),
+            _ => Some(if rng.percent(20) {
+                TOO_LATE_MS
+            } else {
+                rng.below(86_400_000)
+            }),
         }
     }
 
@@ -73,7 +77,10 @@ impl Run {
         let effect = self.add_effect(key, amount, time_ms, now_ms);
         let expected = effect.clone().map(|effect| matches!(effect, Effect::Add { .. }));
         if turned.answer != expected.clone() {
-            return violated(format!("a blind add to {key} answers {:?}, not {expected:?}", turned.answer));
+            return violated(format!(
+                "a blind add to {key} answers {:?}, not {expected:?}",
+                turned.answer
+            ));
         }
         self.wrote(&turned, &[key], now_ms, effect.into_iter().collect())?;
         Ok(format!("{key} {amount} {time_ms:?} {:?}", turned.answer))

@@ -80,17 +80,18 @@ impl Run {
         }
         let mut plan = Plan::new();
         let index = planned(&mut plan, key, Need::Reset)?;
-        let turned = self.turn(&mut plan, &mut |turn| (turn.expires_ms(index), turn.expire(index, at_ms)))?;
+        let turned = self.turn(&mut plan, &mut |turn| {
+            (turn.expires_ms(index), turn.expire(index, at_ms))
+        })?;
         let Some(turned) = turned else {
             return Ok("refused".to_owned());
         };
-        let before = self
-            .expected
-            .now()
-            .there(key, now_ms)
-            .map(|counter| counter.expires_ms);
+        let before = self.expected.now().there(key, now_ms).map(|counter| counter.expires_ms);
         if turned.answer != (before, before.is_some()) {
-            return violated(format!("EXPIRE of {key} answers {:?}, it was {before:?}", turned.answer));
+            return violated(format!(
+                "EXPIRE of {key} answers {:?}, it was {before:?}",
+                turned.answer
+            ));
         }
         let effect = match before {
             None => None,

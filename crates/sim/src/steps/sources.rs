@@ -99,7 +99,10 @@ impl Run {
         let Some(engine) = &self.engine else { return Ok(()) };
         let status = engine.status();
         if status.journal_synced < self.expected.last() {
-            return violated(format!("a source's round is put, the journal is synced up to {} only", status.journal_synced));
+            return violated(format!(
+                "a source's round is put, the journal is synced up to {} only",
+                status.journal_synced
+            ));
         }
         Ok(())
     }

@@ -95,7 +95,9 @@ impl Run {
                 }])
             }
             (TokenState::OtherPayload, Some(known)) if known.payload != payload => Ok(Vec::new()),
-            _ => violated(format!("{token} with payload {payload} is {state:?}, known is {known:?}")),
+            _ => violated(format!(
+                "{token} with payload {payload} is {state:?}, known is {known:?}"
+            )),
         }
     }
 

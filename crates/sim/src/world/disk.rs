@@ -139,7 +139,11 @@ impl Content {
     fn lose(&mut self, rng: &mut Rng, share: u64) {
         if self.bytes.len() != self.synced.len() {
             // Its size was not synced: it has it, or none.
-            let size = if rng.percent(50) { self.bytes.len() } else { self.synced.len() };
+            let size = if rng.percent(50) {
+                self.bytes.len()
+            } else {
+                self.synced.len()
+            };
             self.synced.resize(size, 0);
         }
         let mut left = std::mem::take(&mut self.synced);
@@ -262,8 +266,13 @@ impl File for SimFile {
             return Err(io::Error::other("the power is off"));
         }
         let state = self.shared.state();
-        let bytes = state.files.get(self.index).map_or(&[][..], |file| file.bytes.as_slice());
-        let rest = bytes.get(usize::try_from(offset).unwrap_or(usize::MAX)..).unwrap_or_default();
+        let bytes = state
+            .files
+            .get(self.index)
+            .map_or(&[][..], |file| file.bytes.as_slice());
+        let rest = bytes
+            .get(usize::try_from(offset).unwrap_or(usize::MAX)..)
+            .unwrap_or_default();
         let mut read = 0;
         for (place, byte) in into.iter_mut().zip(rest) {
             *place = *byte;

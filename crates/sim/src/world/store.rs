@@ -2,9 +2,7 @@
 
 use std::sync::Arc;
 
-use tally_store::{
-    Addresses, Batch, Model, NameCursor, Order, Range, Store, StoreError, Swap, Swapped, Table, Visit,
-};
+use tally_store::{Addresses, Batch, Model, NameCursor, Order, Range, Store, StoreError, Swap, Swapped, Table, Visit};
 
 use super::power::{Goes, Power};
 

@@ -204,7 +204,7 @@ impl Run {
         if self.sources.iter().any(|source| source.attempt.is_some()) {
             return Ok(());
         }
-        let Some(ledger) = self.ask(|engine| engine.ledger())? else {
+        let Some(ledger) = self.ask(tally_engine::Engine::ledger)? else {
             return Ok(());
         };
         compare("sources", &ledger.sources, &self.expected.now().sources)?;
@@ -219,7 +219,7 @@ impl Run {
         let counters = self.expected.now().counters.values();
         let alive = counters.filter(|counter| counter.alive).count();
         let alive = u64::try_from(alive).unwrap_or(0);
-        let Some(count) = self.ask(|engine| engine.count())? else {
+        let Some(count) = self.ask(tally_engine::Engine::count)? else {
             return Ok(());
         };
         let exact = self.faults == Faults::none();

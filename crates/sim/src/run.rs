@@ -183,17 +183,16 @@ impl Run {
     }
 
     /// A source's open round is in the store, whole.
-    pub(crate) fn round_is_in(&mut self, index: usize) -> Result<(), Violation> {
+    pub(crate) fn round_is_in(&mut self, index: usize) {
         let Some(source) = self.sources.get_mut(index) else {
-            return Ok(());
+            return;
         };
         let Some(cut) = source.attempt.take() else {
-            return Ok(());
+            return;
         };
         let effects = source.log.effects(source.applied, cut, &source.declared);
         source.applied = cut;
         self.expected.durable(effects);
-        Ok(())
     }
 
     /// The rows of all writers, as they stand.

@@ -1,5 +1,4 @@
 //! A short run of the simulation: some seeds, small scenarios crashed at every write and sync, and that a seed repeats itself.
-#![expect(clippy::panic, reason = "tests")]
 
 use tally_sim::{SCENARIOS, STEPS, exhaust, run};
 

@@ -1,5 +1,4 @@
 //! Tests of the journal: what a crash tears is cut where nothing acknowledged is lost; anything else is refused, with its place.
-#![expect(clippy::unwrap_used, clippy::indexing_slicing, reason = "tests")]
 
 use std::collections::BTreeMap;
 use std::io;

@@ -75,8 +75,11 @@ impl Run {
             return Ok("refused".to_owned());
         };
         let effect = self.add_effect(key, amount, time_ms, now_ms);
-        let expected = effect.clone().map(|effect| matches!(effect, Effect::Add { .. }));
-        if turned.answer != expected.clone() {
+        let expected = effect
+            .as_ref()
+            .map_err(|error| *error)
+            .map(|effect| matches!(effect, Effect::Add { .. }));
+        if turned.answer != expected {
             return violated(format!(
                 "a blind add to {key} answers {:?}, not {expected:?}",
                 turned.answer

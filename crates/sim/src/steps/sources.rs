@@ -27,7 +27,7 @@ impl Run {
         let resume = writer.resume().to_vec();
         source.writer = Some(writer);
         match source.attempt {
-            Some(cut) if applied == cut && repeat.is_none() => self.round_is_in(index)?,
+            Some(cut) if applied == cut && repeat.is_none() => self.round_is_in(index),
             Some(cut) if applied == source.applied && repeat == Some(cut) => {}
             _ if applied == source.applied && repeat.is_none() => source.attempt = None,
             attempt => {
@@ -87,7 +87,7 @@ impl Run {
         };
         let put = self.call(|engine| engine.put_source(&mut writer, &fold, position, &cut.to_le_bytes()))?;
         if put.is_some() {
-            self.round_is_in(index)?;
+            self.round_is_in(index);
             self.must_be_synced()?;
             self.source(index)?.writer = Some(writer);
         }

@@ -27,7 +27,7 @@ impl Run {
                 token.may_be_gone |= token.time_ms.saturating_add(window_ms) <= now_ms;
             }
         });
-        self.upkeep("tidy", |engine| engine.tidy())
+        self.upkeep("tidy", Engine::tidy)
     }
 
     fn any_policy(&self, rng: &mut Rng, namespace: &str) -> Policy {

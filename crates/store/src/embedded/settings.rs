@@ -2,8 +2,8 @@
 
 /// Settings of the embedded store. Sizes are upper limits that memory grows towards under load, not allocations.
 ///
-/// The defaults are for a machine with two cores and 1 GiB: with them 1 million counters with random updates stay below
-/// 210 MiB of resident memory. How rows are laid out in files is not a setting: see `tables.rs`.
+/// The defaults are for a machine with two cores and 1 GiB: 1 million counters under random updates at full speed peak at
+/// 290 MiB of resident memory. How rows are laid out in files is not a setting: see `tables.rs`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct EmbeddedSettings {
     /// Blocks of tables kept in memory for reads, uncompressed. What does not fit is read from the page cache and

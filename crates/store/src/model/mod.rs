@@ -4,6 +4,7 @@
 //!
 //! The same seed and the same calls give the same answers. It takes no time from a clock and no randomness from outside.
 
+mod crash;
 mod faults;
 mod found;
 mod late;

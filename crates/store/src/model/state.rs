@@ -6,13 +6,10 @@ use std::sync::Arc;
 
 use super::faults::Faults;
 use super::found::Ends;
-use super::late::{Late, LateSwap, MAX_LATE};
+use super::late::{ARRIVES, Late, LateSwap};
 use super::random::Random;
 use super::rows::{Place, Versions, Write};
 use crate::{Batch, Order, Row, StoreError, Swap, Swapped, Table};
-
-/// At each call, so many thousandths of what is on its way late arrive.
-const ARRIVES: u16 = 150;
 
 #[derive(Clone, Debug)]
 pub(super) struct State {
@@ -23,10 +20,10 @@ pub(super) struct State {
     pub(super) fail_from: Option<u64>,
     pub(super) late: Vec<Late>,
     // Shared with snapshots until one of them writes.
-    rows: Arc<BTreeMap<Place, Versions>>,
-    unsynced: BTreeSet<Place>,
+    pub(super) rows: Arc<BTreeMap<Place, Versions>>,
+    pub(super) unsynced: BTreeSet<Place>,
     swaps: u64,
-    random: Random,
+    pub(super) random: Random,
 }
 
 /// How a write or sync goes.
@@ -174,47 +171,6 @@ impl State {
         goes.answer()
     }
 
-    pub(super) fn settle(&mut self) {
-        self.arrive(1_000);
-    }
-
-    pub(super) fn crash(&mut self, seed: u64) {
-        let mut random = Random::new(seed);
-        let share = random.share();
-        let cuts = self.swap_cuts(&mut random);
-        let rows = Arc::make_mut(&mut self.rows);
-        for place in std::mem::take(&mut self.unsynced) {
-            let Some(versions) = rows.get_mut(&place) else { continue };
-            let cut = cuts.get(&(place.table, place.slot)).copied().unwrap_or(0);
-            versions.crash(|write| match write {
-                Write::Swap { serial, .. } => *serial < cut,
-                _ => random.happens(share),
-            });
-            if versions.is_nothing() {
-                rows.remove(&place);
-            }
-        }
-        self.late.retain(|_| random.happens(share));
-    }
-
-    /// For each partition the serial number of the first swap that is lost: serial writes are lost from the end.
-    fn swap_cuts(&self, random: &mut Random) -> BTreeMap<(Table, u16), u64> {
-        let mut serials: BTreeMap<(Table, u16), BTreeSet<u64>> = BTreeMap::new();
-        for place in &self.unsynced {
-            let swaps = self.rows.get(place).into_iter().flat_map(Versions::swaps);
-            serials.entry((place.table, place.slot)).or_default().extend(swaps);
-        }
-        let cut = |serials: BTreeSet<u64>| {
-            let survive = random.below((serials.len() as u64).saturating_add(1));
-            serials
-                .into_iter()
-                .nth(usize::try_from(survive).unwrap_or(0))
-                .unwrap_or(u64::MAX)
-        };
-        let (partitions, serials): (Vec<_>, Vec<_>) = serials.into_iter().unzip();
-        partitions.into_iter().zip(serials.into_iter().map(cut)).collect()
-    }
-
     fn begin_write(&mut self, fails: u16) -> Result<Goes, StoreError> {
         let operation = self.operations;
         self.operations = operation.saturating_add(1);
@@ -252,7 +208,7 @@ impl State {
             .is_some_and(|(stands_at, standing)| stands_at > position || (stands_at == position && standing != value))
     }
 
-    fn apply(&mut self, place: Place, write: Write) {
+    pub(super) fn apply(&mut self, place: Place, write: Write) {
         Arc::make_mut(&mut self.rows)
             .entry(place.clone())
             .or_default()
@@ -261,7 +217,7 @@ impl State {
     }
 
     /// Applies it if all conditions hold, and says so.
-    fn try_swap(&mut self, swap: &LateSwap) -> bool {
+    pub(super) fn try_swap(&mut self, swap: &LateSwap) -> bool {
         let holds =
             |(place, value): &(Place, Option<Arc<[u8]>>)| self.stands(place).map(|(_, value)| value) == value.as_ref();
         if !swap.conditions.iter().all(holds) {
@@ -283,37 +239,6 @@ impl State {
     fn values_of(&self, swap: &LateSwap) -> Vec<Option<Vec<u8>>> {
         let value = |place| self.stands(place).map(|(_, value)| value.to_vec());
         swap.conditions.iter().map(|(place, _)| value(place)).collect()
-    }
-
-    fn send_late(&mut self, late: Late) {
-        if self.late.len() >= MAX_LATE {
-            let oldest = self.late.remove(0);
-            self.arrived(oldest);
-        }
-        self.late.push(late);
-    }
-
-    /// Lets so many thousandths of what is late arrive, in any order.
-    fn arrive(&mut self, thousandths: u16) {
-        let mut index = 0;
-        while index < self.late.len() {
-            if self.random.happens(thousandths) {
-                // Takes the last one's place: order is nobody's promise.
-                let late = self.late.swap_remove(index);
-                self.arrived(late);
-            } else {
-                index = index.saturating_add(1);
-            }
-        }
-    }
-
-    fn arrived(&mut self, late: Late) {
-        match late {
-            Late::Row(place, write) => self.apply(place, write),
-            Late::Swap(swap) => {
-                self.try_swap(&swap);
-            }
-        }
     }
 }
 

@@ -37,16 +37,16 @@ pub(crate) fn run(arguments: &[String]) -> Result<()> {
     }
     let fresh = place.fresh("run")?;
     let data = options.data.clone().unwrap_or_else(|| fresh.path().join("data"));
+    let rules = place.path("examples/web-requests.rules.toml");
     let setup = Setup {
+        // So that an event sent by hand counts by the sample's rules, too.
+        settings: vec![format!("--rules={}", rules.display())],
         http: address("HTTP", options.port, HTTP_PORT)?,
         resp: address("RESP", None, RESP_PORT)?,
         ..Setup::new(&binary, &data)
     };
     let mut tally = Tally::start(&setup)?;
-    tally.ingest(
-        &place.path("examples/web-requests.ndjson"),
-        &place.path("examples/web-requests.rules.toml"),
-    )?;
+    tally.ingest(&place.path("examples/web-requests.ndjson"), &rules)?;
     println!("{}", welcome(&tally, &setup, options.data.is_some()));
     stay(&mut tally, &interrupted)?;
     println!("\nstopping");

@@ -59,14 +59,15 @@ impl Engine {
         read_policies(world.store.as_ref(), &row, &mut core)?;
         core.namespaces
             .raise(&Resume::decode(&row.resume).map_err(corrupt)?.kept);
-        // What sources have moved stays moved, whether or not they are opened again.
+        let ledger = crate::round::own_ledger(world.store.as_ref(), &row)?;
+        let replayed = Self::replay(&world, &row, &mut core)?;
+        // What sources have moved stays moved, whether or not they are opened again; also in namespaces that only the journal
+        // knows.
         for source in registry.sources() {
             for kept in crate::source::kept_of(&source).map_err(corrupt)? {
                 core.namespaces.raise(&kept);
             }
         }
-        let ledger = crate::round::own_ledger(world.store.as_ref(), &row)?;
-        let replayed = Self::replay(&world, &row, &mut core)?;
         let position = replayed.end.unwrap_or(row.applied).max(row.applied);
         let hasher = core.hasher.clone();
         let mut writer = journal::Writer::new(

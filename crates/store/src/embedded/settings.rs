@@ -21,7 +21,7 @@ pub struct EmbeddedSettings {
     /// when memory is full. From two on one of them only writes tables, and in fjall 3.1 it spins while another merges: that
     /// costs half as much CPU again for each row, which two cores do not have.
     pub worker_threads: usize,
-    /// Free disk space below which rows are refused. A merge that runs out of disk would stop the store.
+    /// Free disk space below which rows are refused; on a small disk a sixteenth of it, where that is less. A merge that runs out of disk would stop the store.
     pub reserve_bytes: u64,
 }
 

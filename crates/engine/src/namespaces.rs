@@ -99,8 +99,9 @@ impl Namespaces {
             return index;
         }
         let index = u16::try_from(self.list.len()).unwrap_or(0);
-        // Its counters were of `default` until now.
-        let expires = self.list.first().is_some_and(|namespace| namespace.expires);
+        // Its counters were of `default` until now: some may end, and some windows have left already.
+        let before = self.list.first().map(|default| (default.expires, default.boundaries));
+        let (expires, boundaries) = before.unwrap_or_default();
         self.list.push(Namespace {
             name: name.to_owned(),
             declared,
@@ -108,7 +109,7 @@ impl Namespaces {
             history,
             expires,
             newest: Minute(0),
-            boundaries: [Minute(0); 3],
+            boundaries,
             open: Figures::default(),
         });
         self.by_name.insert(name.to_owned(), index);

@@ -60,14 +60,10 @@ impl Engine {
         core.namespaces
             .raise(&Resume::decode(&row.resume).map_err(corrupt)?.kept);
         let ledger = crate::round::own_ledger(world.store.as_ref(), &row)?;
+        raise(&mut core, &registry)?;
         let replayed = Self::replay(&world, &row, &mut core)?;
-        // What sources have moved stays moved, whether or not they are opened again; also in namespaces that only the journal
-        // knows.
-        for source in registry.sources() {
-            for kept in crate::source::kept_of(&source).map_err(corrupt)? {
-                core.namespaces.raise(&kept);
-            }
-        }
+        // What sources have moved stays moved, whether or not they are opened again; also in namespaces that only the journal knows.
+        raise(&mut core, &registry)?;
         let position = replayed.end.unwrap_or(row.applied).max(row.applied);
         let hasher = core.hasher.clone();
         let mut writer = journal::Writer::new(
@@ -144,6 +140,16 @@ impl Engine {
             None => Ok(()),
         }
     }
+}
+
+/// Raises the boundaries to what the sources' rows keep.
+fn raise(core: &mut Core, registry: &Registry) -> Result<(), Error> {
+    for source in registry.sources() {
+        for kept in crate::source::kept_of(&source).map_err(corrupt)? {
+            core.namespaces.raise(&kept);
+        }
+    }
+    Ok(())
 }
 
 /// Whether the journal was lost: it ends before what the store has or was about to have. Then the old epoch is sealed, as it is, and

@@ -1,8 +1,4 @@
 //! Bugs that the simulation found, each with the interleaving that shows it. The store breaks down, fails or is late as told.
-#![expect(
-    clippy::redundant_closure_for_method_calls,
-    reason = "a method with a lifetime of its own is not general enough"
-)]
 #![expect(clippy::unwrap_used, clippy::indexing_slicing, clippy::panic, reason = "tests")]
 
 use std::sync::Arc;
@@ -124,7 +120,9 @@ fn set(engine: &Engine, key: &str, value: i64) {
 }
 
 fn delete(engine: &Engine, key: &str) {
-    turn(engine, key, Need::Reset, Turn::delete);
+    turn(engine, key, Need::Reset, |turn, key| {
+        turn.delete(key);
+    });
 }
 
 fn value(engine: &Engine, key: &str) -> Option<i128> {

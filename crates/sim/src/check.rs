@@ -113,9 +113,7 @@ impl Run {
                     counter.counted
                 ));
             }
-            if *left == 0 || !counter.moved {
-                self.check_windows(key, *step, counter)?;
-            }
+            self.check_windows(key, *step, counter)?;
         }
         Ok(())
     }

@@ -18,8 +18,6 @@ pub(crate) struct Counter {
     pub(crate) expires_ms: Option<u64>,
     /// Of each step, whether all of its life fell into windows.
     pub(crate) whole: [bool; 3],
-    /// Whether its namespace was declared after it had begun: what left before then was by another retention.
-    pub(crate) moved: bool,
 }
 
 impl Default for Counter {
@@ -31,7 +29,6 @@ impl Default for Counter {
             minutes: BTreeMap::new(),
             expires_ms: None,
             whole: [true; 3],
-            moved: false,
         }
     }
 }
@@ -114,14 +111,12 @@ impl State {
 
     pub(super) fn add(&mut self, key: &str, namespace: String, amount: i64, time_ms: u64, seen: Option<Reset>) {
         let policy = self.policy(&namespace);
-        let moved = self.namespace(key) != namespace;
         self.note(namespace, Outcome::Counted, 1);
         if seen == Some(Reset::Life) {
             return;
         }
         let counter = self.counters.entry(key.to_owned()).or_default();
         counter.alive = true;
-        counter.moved |= moved;
         if seen.is_none() {
             counter.value += i128::from(amount);
         }
@@ -138,7 +133,6 @@ impl State {
     }
 
     pub(super) fn declare(&mut self, name: &str, policy: &Policy) {
-        let fresh = !self.policies.contains_key(name) && name != DEFAULT;
         self.policies.insert(name.to_owned(), policy.clone());
         let concerned: Vec<String> = self
             .counters
@@ -150,7 +144,6 @@ impl State {
             let Some(counter) = self.counters.get_mut(&key) else {
                 continue;
             };
-            counter.moved |= fresh;
             for (whole, step) in counter.whole.iter_mut().zip(Step::ALL) {
                 *whole &= policy.history.keep(step) != Keep::Off;
             }

@@ -119,7 +119,8 @@ fn open(settings: &Settings) -> Result<(Arc<Engine>, RulesInForce), String> {
     let store_settings = EmbeddedSettings {
         cache_bytes: settings.store_cache_bytes,
         ..EmbeddedSettings::default()
-    };
+    }
+    .fit(&settings.data);
     let store = Embedded::open(&settings.data.join("store"), &store_settings).map_err(|error| error.to_string())?;
     let store: Arc<dyn Store> = Arc::new(store);
     let world = World {

@@ -10,12 +10,10 @@ impl Embedded {
             return Ok(());
         };
         let free_bytes = disk.f_bavail.saturating_mul(disk.f_frsize);
-        // On a small disk a sixteenth of it is reserve enough.
-        let reserve_bytes = self.reserve_bytes.min(disk.f_blocks.saturating_mul(disk.f_frsize) / 16);
         // Once into the log, once into a table.
         let needed_bytes = (rows.size_bytes() as u64)
             .saturating_mul(2)
-            .saturating_add(reserve_bytes);
+            .saturating_add(self.reserve_bytes);
         if free_bytes < needed_bytes {
             return Err(StoreError::Unavailable(format!(
                 "the disk of {} has {} MiB free, fewer than the {} MiB kept in reserve; make room and writing goes on",

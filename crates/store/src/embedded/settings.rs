@@ -1,5 +1,7 @@
 //! What an operator may set about the embedded store, with values for a small machine.
 
+use std::path::Path;
+
 /// Settings of the embedded store. Sizes are upper limits that memory grows towards under load, not allocations.
 ///
 /// The defaults are for a machine with two cores and 1 GiB: 1 million counters under random updates at full speed peak at
@@ -21,7 +23,7 @@ pub struct EmbeddedSettings {
     /// when memory is full. From two on one of them only writes tables, and in fjall 3.1 it spins while another merges: that
     /// costs half as much CPU again for each row, which two cores do not have.
     pub worker_threads: usize,
-    /// Free disk space below which rows are refused; on a small disk a sixteenth of it, where that is less. A merge that runs out of disk would stop the store.
+    /// Free disk space below which rows are refused. A merge that runs out of disk would stop the store.
     pub reserve_bytes: u64,
 }
 
@@ -35,6 +37,21 @@ impl Default for EmbeddedSettings {
             log_bytes: 128 * MIB,
             worker_threads: 1,
             reserve_bytes: 256 * MIB,
+        }
+    }
+}
+
+impl EmbeddedSettings {
+    /// With no more in reserve than a sixteenth of the disk that holds this directory: small disks are for use, too.
+    #[must_use]
+    pub fn fit(self, directory: &Path) -> Self {
+        let Ok(disk) = rustix::fs::statvfs(directory) else {
+            return self;
+        };
+        let sixteenth_bytes = disk.f_blocks.saturating_mul(disk.f_frsize) / 16;
+        Self {
+            reserve_bytes: self.reserve_bytes.min(sixteenth_bytes),
+            ..self
         }
     }
 }

@@ -11,6 +11,7 @@ mod scenario;
 mod seed;
 mod steps;
 mod trace;
+mod turns;
 mod violation;
 mod world;
 

@@ -8,6 +8,8 @@ use std::time::Duration;
 use crate::Error;
 use crate::engine::Engine;
 
+/// The time between two slices of sweeping.
+const TIDY_INTERVAL_MS: u64 = 50;
 /// How soon a round that the store refused is tried again.
 const RETRY_MS: u64 = 500;
 
@@ -65,6 +67,7 @@ impl Engine {
 
     fn write_rounds(&self) {
         let mut due_us = self.next_round_us(self.settings.round_interval_ms);
+        let mut tidy_due_us = 0;
         loop {
             let now_us = self.world.clock.monotonic_us();
             let mut state = self.wanted.state.lock();
@@ -85,7 +88,11 @@ impl Engine {
                 };
                 due_us = self.next_round_us(wait_ms);
             }
-            self.try_tidy();
+            // Every sync that is asked for wakes this thread, too: it does not sweep each time.
+            if self.world.clock.monotonic_us() >= tidy_due_us {
+                self.try_tidy();
+                tidy_due_us = self.next_round_us(TIDY_INTERVAL_MS);
+            }
             if self.core.lock().stopped.is_some() {
                 return;
             }

@@ -195,31 +195,35 @@ impl Engine {
         }
     }
 
-    /// Reads what the plan needs and the memory lacks. Blocks.
-    pub fn load(&self, plan: &mut Plan) -> Result<(), Error> {
+    /// Reads what the plans need and the memory lacks, all in one read of the store. Blocks.
+    pub fn load(&self, plans: &mut [Plan]) -> Result<(), Error> {
         let store = self.world.store.as_ref();
-        let Plan {
-            bytes, keys, tokens, ..
-        } = plan;
-        let cold: Vec<&mut crate::plan::PlannedKey> = keys.iter_mut().filter(|key| key.cold).collect();
-        let names: Vec<Key<'_>> = cold
-            .iter()
-            .filter_map(|key| Key::new(bytes.get(key.start..key.end).unwrap_or_default()).ok())
-            .collect();
+        let (mut cold, mut names) = (Vec::new(), Vec::new());
+        let (mut unread, mut token_keys) = (Vec::new(), Vec::new());
+        for plan in plans {
+            let Plan {
+                bytes, keys, tokens, ..
+            } = plan;
+            for key in keys.iter_mut().filter(|key| key.cold) {
+                names.extend(Key::new(bytes.get(key.start..key.end).unwrap_or_default()));
+                cold.push(key);
+            }
+            for token in tokens {
+                if matches!(token.loaded, ReadToken::Unread) {
+                    token_keys.push(&*token.key);
+                    unread.push(&mut token.loaded);
+                }
+            }
+        }
         let snapshots = load::counters(store, &self.registry, &names)?;
         self.figures.loaded(&snapshots);
         for (key, snapshot) in cold.into_iter().zip(snapshots) {
             key.loaded = Some(snapshot);
             key.cold = false;
         }
-        let unknown: Vec<&mut crate::plan::PlannedToken> = tokens
-            .iter_mut()
-            .filter(|token| matches!(token.loaded, ReadToken::Unread))
-            .collect();
-        let token_keys: Vec<&[u8]> = unknown.iter().map(|token| token.key.as_ref()).collect();
         let found = load::tokens(store, &token_keys)?;
-        for (token, found) in unknown.into_iter().zip(found) {
-            token.loaded = found.map_or(ReadToken::Absent, ReadToken::Found);
+        for (loaded, found) in unread.into_iter().zip(found) {
+            *loaded = found.map_or(ReadToken::Absent, ReadToken::Found);
         }
         Ok(())
     }

@@ -104,7 +104,7 @@ impl Engine {
         for _ in 0..LOAD_ATTEMPTS {
             match self.turn(plan, work) {
                 Ok(turned) => return Ok(turned.answer),
-                Err(Blocked::Load) => self.load(plan)?,
+                Err(Blocked::Load) => self.load(std::slice::from_mut(plan))?,
                 Err(Blocked::Full(_)) => self.round()?,
                 Err(blocked @ Blocked::TooLarge { .. }) => return Err(Error::Exhausted(blocked.to_string())),
                 Err(blocked @ (Blocked::DiskFull | Blocked::Stopped(_))) => {

@@ -7,6 +7,7 @@ mod config;
 mod http;
 mod levels;
 mod limits;
+mod loader;
 mod log;
 mod metrics;
 mod refusal;

@@ -5,6 +5,8 @@
 pub(crate) struct Limits {
     /// Connections of all faces together.
     pub(crate) max_connections: usize,
+    /// Threads that serve RESP connections; 0: one a core.
+    pub(crate) resp_threads: usize,
     /// Threads that wait for the engine.
     pub(crate) max_blocking: usize,
     /// An HTTP body, in bytes.

@@ -72,7 +72,9 @@ async fn serve(settings: &Settings) -> Result<(), String> {
         .map_err(|error| format!("the engine could not be opened: {error}"))??;
     let ready = ready_line(&http_listener, &resp_listener)?;
     let access = Access::new(settings.auth_token.as_ref().map(Secret::expose));
-    let service = Arc::new(Service::new(Arc::clone(&engine), access, settings.ack, settings.limits));
+    let service = Service::new(Arc::clone(&engine), access, settings.ack, settings.limits)
+        .map_err(|error| format!("cannot start threads: {error}"))?;
+    let service = Arc::new(service);
     let http = Http::new(Arc::clone(&service), rules, &settings.store);
     let faces = [
         tokio::spawn(http::serve(http_listener, http)),

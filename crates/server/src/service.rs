@@ -14,6 +14,7 @@ use tokio::sync::{Semaphore, watch};
 use crate::access::Access;
 use crate::levels::Levels;
 use crate::limits::Limits;
+use crate::loader::Loader;
 use crate::metrics::Metrics;
 use crate::refusal::Refusal;
 
@@ -24,6 +25,7 @@ const MAX_LOADS: u32 = 32;
 /// What the front ends share.
 pub(crate) struct Service {
     engine: Arc<Engine>,
+    loader: Loader,
     access: Access,
     levels: Levels,
     limits: Limits,
@@ -46,10 +48,16 @@ impl std::fmt::Debug for Service {
 
 impl Service {
     /// Over an open engine. `level`: when an add is acknowledged that asks for nothing else.
-    pub(crate) fn new(engine: Arc<Engine>, access: Access, level: Acknowledgement, limits: Limits) -> Self {
+    pub(crate) fn new(
+        engine: Arc<Engine>,
+        access: Access,
+        level: Acknowledgement,
+        limits: Limits,
+    ) -> std::io::Result<Self> {
         let levels = Levels::new(level, &engine.namespaces());
-        Self {
+        Ok(Self {
             levels,
+            loader: Loader::start(&engine)?,
             access,
             metrics: Metrics::new(),
             blocking: Semaphore::new(limits.max_blocking),
@@ -57,7 +65,7 @@ impl Service {
             draining: watch::Sender::new(false),
             limits,
             engine,
-        }
+        })
     }
 
     /// The engine, for calls that never wait (`status`, `namespaces`). Everything else goes through [`Service::turn`] or
@@ -135,7 +143,7 @@ impl Service {
             match blocked {
                 Blocked::Load if loads < MAX_LOADS => {
                     loads += 1;
-                    self.load(plan).await?;
+                    self.loader.load(plan).await?;
                 }
                 Blocked::Load => {
                     return Err(Refusal::unavailable(
@@ -166,19 +174,6 @@ impl Service {
     ) -> Result<R, Refusal> {
         let engine = Arc::clone(&self.engine);
         self.waiting(move || call(&engine)).await?.map_err(Refusal::from)
-    }
-
-    async fn load(&self, plan: &mut Plan) -> Result<(), Refusal> {
-        let engine = Arc::clone(&self.engine);
-        let mut taken = std::mem::take(plan);
-        let (taken, loaded) = self
-            .waiting(move || {
-                let loaded = engine.load(&mut taken);
-                (taken, loaded)
-            })
-            .await?;
-        *plan = taken;
-        loaded.map_err(Refusal::from)
     }
 
     async fn waiting<R: Send + 'static>(&self, call: impl FnOnce() -> R + Send + 'static) -> Result<R, Refusal> {

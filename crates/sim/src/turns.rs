@@ -21,7 +21,7 @@ impl Run {
         for _ in 0..PATIENCE {
             let tried = match engine.turn(plan, work) {
                 Ok(turned) => return Ok(Some(turned)),
-                Err(Blocked::Load) => engine.load(plan),
+                Err(Blocked::Load) => engine.load(std::slice::from_mut(plan)),
                 Err(Blocked::Full(_)) => engine.round(),
                 Err(Blocked::DiskFull) if self.world.disk.is_full() => return Ok(None),
                 Err(Blocked::DiskFull) => engine.commit(),

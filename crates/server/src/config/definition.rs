@@ -250,6 +250,13 @@ pub(crate) const ALL: &[Definition] = &[
         "each reads its counters ten times a second",
     ),
     setting(
+        "resp_threads",
+        Kind::count(0, 1_024),
+        "0",
+        "Threads that serve RESP connections; 0: one a core",
+        "each connection stays with one of them, so that no command wakes another",
+    ),
+    setting(
         "max_blocking",
         Kind::count(1, 512),
         "16",

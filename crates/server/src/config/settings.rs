@@ -84,6 +84,7 @@ impl Settings {
 fn limits(raw: &Checked<'_>) -> Limits {
     Limits {
         max_connections: size(raw.count("max_connections")),
+        resp_threads: size(raw.count("resp_threads")),
         max_blocking: size(raw.count("max_blocking")),
         max_body_bytes: size(raw.bytes("max_body")),
         max_bulk_bytes: size(raw.bytes("max_bulk")),

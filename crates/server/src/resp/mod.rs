@@ -10,6 +10,7 @@ mod connection;
 mod executor;
 mod fault;
 mod inline;
+mod loops;
 mod number;
 mod parser;
 mod registry;
@@ -31,6 +32,7 @@ use tokio::task::JoinSet;
 use crate::refusal::ErrorKind;
 use crate::service::Service;
 use connection::Connection;
+use loops::Loops;
 use parser::Bounds;
 use session::Session;
 use shared::Shared;
@@ -56,12 +58,19 @@ pub(crate) async fn serve(listener: TcpListener, service: Arc<Service>) {
     };
     let drain_timeout = Duration::from_millis(limits.drain_timeout_ms);
     let mut draining = service.draining();
+    let mut loops = match Loops::start(limits.resp_threads) {
+        Ok(loops) => loops,
+        Err(error) => {
+            tracing::error!(%error, "RESP is not served: its threads could not be started");
+            return;
+        }
+    };
     let shared = Arc::new(Shared::new(service));
     let mut connections = JoinSet::new();
     loop {
         tokio::select! {
             accepted = listener.accept() => match accepted {
-                Ok((stream, peer)) => accept(stream, peer, &shared, bounds, &mut connections),
+                Ok((stream, peer)) => accept(stream, peer, &shared, bounds, (&mut connections, &mut loops)),
                 Err(error) => {
                     tracing::warn!(%error, "a connection could not be accepted");
                     tokio::time::sleep(ACCEPT_AGAIN).await;
@@ -81,7 +90,13 @@ pub(crate) async fn serve(listener: TcpListener, service: Arc<Service>) {
     }
 }
 
-fn accept(stream: TcpStream, peer: SocketAddr, shared: &Arc<Shared>, bounds: Bounds, connections: &mut JoinSet<()>) {
+fn accept(
+    stream: TcpStream,
+    peer: SocketAddr,
+    shared: &Arc<Shared>,
+    bounds: Bounds,
+    (connections, loops): (&mut JoinSet<()>, &mut Loops),
+) {
     let Ok(permit) = Arc::clone(shared.service.connections()).try_acquire_owned() else {
         shared.rejected.fetch_add(1, Ordering::Relaxed);
         shared.metrics().refused(ErrorKind::Unavailable);
@@ -92,7 +107,8 @@ fn accept(stream: TcpStream, peer: SocketAddr, shared: &Arc<Shared>, bounds: Bou
         return;
     };
     let shared = Arc::clone(shared);
-    connections.spawn(async move {
+    let Some(handle) = loops.next() else { return };
+    let serve = async move {
         shared.accepted.fetch_add(1, Ordering::Relaxed);
         shared.connected.fetch_add(1, Ordering::Relaxed);
         let open = shared.metrics().connected();
@@ -102,10 +118,13 @@ fn accept(stream: TcpStream, peer: SocketAddr, shared: &Arc<Shared>, bounds: Bou
         drop(open);
         shared.connected.fetch_sub(1, Ordering::Relaxed);
         drop(permit);
-    });
+    };
+    connections.spawn_on(serve, handle);
 }
 
+/// Runs on the connection's loop, whose reactor the socket is moved to.
 async fn converse(stream: TcpStream, peer: SocketAddr, shared: &Arc<Shared>, bounds: Bounds) -> io::Result<()> {
+    let stream = TcpStream::from_std(stream.into_std()?)?;
     stream.set_nodelay(true)?;
     let session = Session::new(Arc::clone(shared), peer, stream.local_addr()?);
     Connection::new(stream, session, bounds).serve().await

@@ -1,5 +1,6 @@
 //! Tally's binary: configuration, front ends (HTTP, RESP), web UI and command line. The only crate that knows wires.
 
+mod accept;
 mod access;
 mod binding;
 mod cli;
@@ -10,10 +11,12 @@ mod limits;
 mod loader;
 mod log;
 mod metrics;
+mod query;
 mod refusal;
 mod resp;
 mod serve;
 mod service;
+mod when;
 mod world;
 
 pub use cli::main;

@@ -1,5 +1,6 @@
 //! Why a request was refused, in one form for all front ends: mapped once to HTTP (`http::problem`) and once to RESP.
 
+use tally_counter::KeyError;
 use tally_engine::{AddError, Blocked, Error};
 
 /// What the caller can do about it.
@@ -133,6 +134,12 @@ impl From<Error> for Refusal {
             Error::Corrupt(_) => ErrorKind::Corrupt,
         };
         Self::new(kind, error.to_string())
+    }
+}
+
+impl From<KeyError> for Refusal {
+    fn from(error: KeyError) -> Self {
+        Self::invalid(error.to_string())
     }
 }
 

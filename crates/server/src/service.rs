@@ -168,12 +168,12 @@ impl Service {
     }
 
     /// Runs a call of the engine that waits on a thread that may; at most `max_blocking` at once, further ones queue.
-    pub(crate) async fn blocking<R: Send + 'static>(
+    pub(crate) async fn blocking<R: Send + 'static, E: Into<Refusal> + Send + 'static>(
         &self,
-        call: impl FnOnce(&Engine) -> Result<R, tally_engine::Error> + Send + 'static,
+        call: impl FnOnce(&Engine) -> Result<R, E> + Send + 'static,
     ) -> Result<R, Refusal> {
         let engine = Arc::clone(&self.engine);
-        self.waiting(move || call(&engine)).await?.map_err(Refusal::from)
+        self.waiting(move || call(&engine)).await?.map_err(E::into)
     }
 
     async fn waiting<R: Send + 'static>(&self, call: impl FnOnce() -> R + Send + 'static) -> Result<R, Refusal> {

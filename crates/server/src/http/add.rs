@@ -12,9 +12,9 @@ use utoipa::ToSchema;
 
 use super::Http;
 use super::answer::{self, Answer};
+use super::moment::Moment;
 use super::number::{Exact, Form};
 use super::request::{Asked, check_token};
-use super::when::Moment;
 use crate::levels;
 use crate::refusal::{ErrorKind, Refusal};
 

@@ -8,8 +8,9 @@ use utoipa::ToSchema;
 use super::answer::{self, Answer};
 use super::number::{Exact, Form};
 use super::request::Asked;
-use super::{Http, read, when};
+use super::{Http, read};
 use crate::refusal::Refusal;
+use crate::when;
 
 /// Everything behind a number.
 #[derive(Debug, Serialize, ToSchema)]

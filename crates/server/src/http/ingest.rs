@@ -160,7 +160,10 @@ async fn with_files<R: Send + 'static>(
     call: impl FnOnce(&Files) -> Result<R, FileError> + Send + 'static,
 ) -> Result<R, Refusal> {
     let files = Arc::clone(&http.files);
-    http.service.blocking(move |_| Ok(call(&files))).await?.map_err(refusal)
+    http.service
+        .blocking(move |_| Ok::<_, Refusal>(call(&files)))
+        .await?
+        .map_err(refusal)
 }
 
 fn refusal(error: FileError) -> Refusal {

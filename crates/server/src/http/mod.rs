@@ -5,13 +5,13 @@
 
 mod add;
 mod answer;
-mod calendar;
 mod events;
 mod explain;
 mod figures;
 mod history;
 mod ingest;
 mod ledger;
+mod moment;
 mod namespaces;
 mod number;
 mod openapi;
@@ -22,11 +22,9 @@ mod read;
 mod request;
 mod router;
 mod rules;
-mod series;
 mod status;
 mod ui;
 mod watch;
-pub(crate) mod when;
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -38,6 +36,7 @@ use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use tokio::task::JoinSet;
 
+use crate::accept;
 use crate::metrics::Face;
 use crate::refusal::{ErrorKind, Refusal};
 use crate::service::Service;
@@ -46,8 +45,6 @@ pub(crate) use rules::RulesInForce;
 
 /// The longest request line and headers, in bytes. A query string holds up to 64 keys of 1,024 bytes, percent-encoded.
 const MAX_HEAD_BYTES: usize = 256 * 1_024;
-/// How long the next connection is waited for where one could not be accepted, since files ran out.
-const ACCEPT_AGAIN: Duration = Duration::from_millis(50);
 
 /// What all requests share.
 pub(crate) struct Http {
@@ -84,37 +81,17 @@ impl Http {
 
 /// Accepts connections until the service drains; returns when all have ended, or after the setting `drain_timeout`.
 pub(crate) async fn serve(listener: TcpListener, http: Arc<Http>) {
-    let mut draining = http.service.draining();
     let settling = tokio::spawn(ingest::settle(Arc::clone(&http)));
-    let mut connections = JoinSet::new();
-    loop {
-        tokio::select! {
-            accepted = listener.accept() => match accepted {
-                Ok((stream, _)) => accept(stream, &http, &mut connections),
-                Err(error) => {
-                    tracing::warn!(%error, "a connection could not be accepted");
-                    tokio::time::sleep(ACCEPT_AGAIN).await;
-                }
-            },
-            Some(_) = connections.join_next() => {}
-            () = async { drop(draining.wait_for(|draining| *draining).await) } => break,
-        }
-    }
-    drop(listener);
-    let all = async { while connections.join_next().await.is_some() {} };
-    let patience = Duration::from_millis(http.service.limits().drain_timeout_ms);
-    if tokio::time::timeout(patience, all).await.is_err() {
-        tracing::warn!(
-            connections = connections.len(),
-            "connections were cut off: they did not end in time (setting drain_timeout)"
-        );
-    }
+    accept::until_drained(listener, &http.service, |stream, _, connections| {
+        serve_one(stream, &http, connections);
+    })
+    .await;
     if let Err(error) = settling.await {
         tracing::error!(%error, "bringing files to the store ended by a bug");
     }
 }
 
-fn accept(stream: TcpStream, http: &Arc<Http>, connections: &mut JoinSet<()>) {
+fn serve_one(stream: TcpStream, http: &Arc<Http>, connections: &mut JoinSet<()>) {
     let Ok(permit) = Arc::clone(http.service.connections()).try_acquire_owned() else {
         http.service.metrics().face(Face::Http).refused(ErrorKind::Unavailable);
         // As much as the socket takes at once: it is to be gone.

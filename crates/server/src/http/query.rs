@@ -1,26 +1,17 @@
 //! `GET /v1/query`: sums and top lists over many counters.
 
-use std::collections::HashMap;
-
 use serde::Serialize;
-use tally_counter::{Key, Template};
-use tally_engine::{Engine, Error};
 use utoipa::ToSchema;
 
+use super::Http;
 use super::answer::{self, Answer};
-use super::history::{self, Ask, Point};
+use super::history::{self, Point};
 use super::number::{Exact, Form};
 use super::request::Asked;
-use super::series::{Amounts, Steps};
-use super::{Http, read, when};
 use crate::metrics::Face;
-use crate::refusal::{ErrorKind, Refusal};
-use crate::world;
-
-/// Names that are read at once.
-const PAGE: usize = 1_000;
-const USUAL_ROWS: usize = 10;
-const MAX_ROWS: usize = 10_000;
+use crate::query::{self, Aggregate, MAX_ROWS, Many, USUAL_ROWS};
+use crate::refusal::Refusal;
+use crate::{when, world};
 
 /// Sums or the largest of many counters.
 #[derive(Debug, Serialize, ToSchema)]
@@ -54,17 +45,6 @@ struct Row {
     points: Option<Vec<Point>>,
 }
 
-struct Query {
-    pattern: String,
-    by: Option<String>,
-    top: bool,
-    rows: usize,
-    ask: Ask,
-    form: Form,
-    most_counters: usize,
-    history_limit: usize,
-}
-
 /// Sums and top lists over the counters that match.
 #[utoipa::path(
     get, path = "/v1/query", tag = "history",
@@ -81,194 +61,56 @@ struct Query {
 )]
 pub(super) async fn query(http: &Http, asked: &Asked) -> Result<Answer, Refusal> {
     let parameters = asked.parameters(&["match", "by", "agg", "limit", "from", "to", "step", "tz"])?;
-    let pattern = parameters.must("match")?.to_owned();
-    let stars = pattern.matches('*').count();
-    if stars > 1 || (stars == 1 && !pattern.ends_with('*')) {
-        return Err(Refusal::invalid("match must be a key, or a prefix followed by one *"));
-    }
-    if stars == 0 {
-        read::key(&pattern)?;
-    }
     let limits = http.service.limits();
-    let query = Query {
-        pattern,
-        by: parameters.one("by")?.map(str::to_owned),
-        top: parameters.word("agg", &["sum", "top"])? == "top",
-        rows: parameters.limit("limit", USUAL_ROWS, MAX_ROWS)?,
-        ask: Ask::of(&parameters)?,
-        form: parameters.form()?,
-        most_counters: limits.query_limit,
-        history_limit: limits.history_limit,
-    };
-    let found = http.service.blocking(move |engine| run(engine, &query)).await??;
-    http.service.metrics().face(Face::Http).read(found.matched as u64);
-    answer::json(&found)
-}
-
-/// A group while it grows.
-#[derive(Default)]
-struct Group {
-    value: i128,
-    amounts: Option<Amounts>,
-}
-
-fn run(engine: &Engine, query: &Query) -> Result<Result<Found, Refusal>, Error> {
-    let listed = match matching(engine, query)? {
-        Ok(listed) => listed,
-        Err(refusal) => return Ok(Err(refusal)),
-    };
-    let names = match listed
-        .iter()
-        .map(|(name, _)| read::key(name))
-        .collect::<Result<Vec<_>, _>>()
-    {
-        Ok(names) => names,
-        Err(refusal) => return Ok(Err(refusal)),
-    };
-    let ask = &query.ask;
-    let steps = if ask.from.is_none() && ask.to.is_none() && ask.step.is_none() {
-        None
-    } else {
-        match range(engine, query, &names)? {
-            Ok(steps) => Some(steps),
-            Err(refusal) => return Ok(Err(refusal)),
-        }
-    };
-    let group_of = match grouping(engine, query) {
-        Ok(group_of) => group_of,
-        Err(refusal) => return Ok(Err(refusal)),
-    };
-    let mut groups: HashMap<String, Group> = HashMap::new();
-    let mut total = 0_i128;
-    for (key, (name, value)) in names.iter().zip(&listed) {
-        let amounts = steps.as_ref().map(|steps| steps.amounts(engine, *key)).transpose()?;
-        let value = amounts
-            .as_ref()
-            .map_or(*value, |amounts| amounts.by_step.iter().flatten().sum());
-        total = total.saturating_add(value);
-        let Some(group) = group_of(name) else { continue };
-        let group = groups.entry(group).or_default();
-        group.value = group.value.saturating_add(value);
-        if ask.step.is_some() {
-            absorb(&mut group.amounts, amounts);
-        }
+    let (form, range) = (parameters.form()?, history::range(&parameters)?);
+    let mut many = Many::new(
+        parameters.must("match")?,
+        range,
+        (limits.query_limit, limits.history_limit),
+    )?;
+    many.by = parameters.one("by")?.map(str::to_owned);
+    many.rows = parameters.limit("limit", USUAL_ROWS, MAX_ROWS)?;
+    if parameters.word("agg", &["sum", "top"])? == "top" {
+        many.aggregate = Aggregate::Top;
     }
-    Ok(Ok(found(query, steps.as_ref(), groups, listed.len(), total)))
+    let answered = http
+        .service
+        .blocking(move |engine| Ok::<_, Refusal>(written(&many, many.run(engine)?, form)))
+        .await?;
+    http.service.metrics().face(Face::Http).read(answered.matched as u64);
+    answer::json(&answered)
 }
 
-fn found(query: &Query, steps: Option<&Steps>, groups: HashMap<String, Group>, matched: usize, total: i128) -> Found {
-    let (form, zone) = (query.form, &query.ask.zone);
-    let mut groups: Vec<(String, Group)> = groups.into_iter().collect();
-    if query.top {
-        groups.sort_by(|(name, a), (other, b)| b.value.cmp(&a.value).then_with(|| name.cmp(other)));
-    } else {
-        groups.sort_by(|(name, _), (other, _)| name.cmp(other));
-    }
-    groups.truncate(query.rows);
+fn written(many: &Many, found: query::Found, form: Form) -> Found {
     let now_ms = world::now_ms();
-    let row = |(name, group): (String, Group)| {
+    let (steps, zone) = (found.steps.as_ref(), many.range.zone());
+    let row = |row: query::Row| {
         let points = steps
-            .zip(group.amounts)
+            .zip(row.amounts)
             .map(|(steps, amounts)| history::points(steps, &amounts, now_ms, form, true));
-        let is_key = query.top && query.by.is_none();
-        let (key, group_name) = if is_key { (Some(name), None) } else { (None, Some(name)) };
+        let (key, group) = if many.rows_are_counters() {
+            (Some(row.name), None)
+        } else {
+            (None, Some(row.name))
+        };
         Row {
             key,
-            group: group_name,
-            value: form.of(group.value),
+            group,
+            value: form.of(row.value),
             points,
         }
     };
     Found {
-        pattern: query.pattern.clone(),
-        agg: if query.top { "top" } else { "sum" },
-        by: query.by.clone(),
+        pattern: many.pattern().to_owned(),
+        agg: match many.aggregate {
+            Aggregate::Sum => "sum",
+            Aggregate::Top => "top",
+        },
+        by: many.by.clone(),
         from: steps.map(|steps| when::zoned(steps.from(), zone)),
         to: steps.map(|steps| when::zoned(steps.to, zone)),
-        matched,
-        total: form.of(total),
-        rows: groups.into_iter().map(row).collect(),
+        matched: found.matched,
+        total: form.of(found.total),
+        rows: found.rows.into_iter().map(row).collect(),
     }
-}
-
-fn absorb(sums: &mut Option<Amounts>, more: Option<Amounts>) {
-    let Some(more) = more else { return };
-    let Some(sums) = sums else {
-        *sums = Some(more);
-        return;
-    };
-    sums.kept_from = sums.kept_from.max(more.kept_from);
-    for (sum, more) in sums.by_step.iter_mut().zip(more.by_step) {
-        *sum = match (*sum, more) {
-            (Some(sum), Some(more)) => Some(sum.saturating_add(more)),
-            (one, other) => one.or(other),
-        };
-    }
-}
-
-/// The counters that match, with their values.
-fn matching(engine: &Engine, query: &Query) -> Result<Result<Vec<(String, i128)>, Refusal>, Error> {
-    let Some(prefix) = query.pattern.strip_suffix('*') else {
-        let name = query.pattern.clone();
-        let value = engine.values(std::slice::from_ref(&name))?.first().copied().flatten();
-        return Ok(Ok(value.map(|value| (name, value)).into_iter().collect()));
-    };
-    let mut listed: Vec<(String, i128)> = Vec::new();
-    loop {
-        let after = listed.last().map_or(String::new(), |(name, _)| name.clone());
-        let page = engine.list(prefix, &after, PAGE)?;
-        let more = page.len() == PAGE;
-        listed.extend(page.into_iter().map(|listed| (listed.key, listed.value)));
-        if listed.len() > query.most_counters {
-            let detail = format!(
-                "{:?} matches more than {} counters, which is what one query may touch (setting query_limit); take a longer prefix",
-                query.pattern, query.most_counters
-            );
-            return Ok(Err(Refusal::new(ErrorKind::Unprocessable, detail)));
-        }
-        if !more {
-            return Ok(Ok(listed));
-        }
-    }
-}
-
-/// The steps of the range. Without `step` it is one sum, made of hours where the range is long.
-fn range(engine: &Engine, query: &Query, keys: &[Key<'_>]) -> Result<Result<Steps, Refusal>, Error> {
-    let some = keys.get(..keys.len().min(64)).unwrap_or(keys);
-    let data = if query.ask.from.is_some() && query.ask.to.is_some() {
-        None
-    } else {
-        super::series::extent(engine, keys)?
-    };
-    history::steps(engine, &query.ask, some, data, query.history_limit)
-}
-
-/// Which group a counter belongs to; `None`: to no row.
-type Grouping<'q> = Box<dyn Fn(&str) -> Option<String> + 'q>;
-
-fn grouping<'q>(engine: &Engine, query: &'q Query) -> Result<Grouping<'q>, Refusal> {
-    let Some(field) = &query.by else {
-        let top = query.top;
-        return Ok(Box::new(move |name| {
-            Some(if top { name.to_owned() } else { query.pattern.clone() })
-        }));
-    };
-    let has_field = |template: &Template| template.fields().contains(field);
-    let templates: HashMap<String, Template> = engine
-        .namespaces()
-        .into_iter()
-        .filter_map(|namespace| Some((namespace.name, namespace.policy.template?)))
-        .filter(|(_, template)| has_field(template))
-        .collect();
-    let namespace = query.pattern.split_once(':').map(|(namespace, _)| namespace);
-    if templates.is_empty() || namespace.is_some_and(|namespace| !templates.contains_key(namespace)) {
-        let detail = format!(
-            "by={field}: no template of the namespaces that match has this field; declare one with PUT /v1/namespaces/NAME"
-        );
-        return Err(Refusal::invalid(detail));
-    }
-    Ok(Box::new(move |name| {
-        let template = templates.get(name.split_once(':')?.0)?;
-        template.value(field, name).map(str::to_owned)
-    }))
 }

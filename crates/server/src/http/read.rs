@@ -60,7 +60,7 @@ pub(super) async fn values(http: &Http, keys: &[String]) -> Result<Vec<Option<i1
 
 /// A key, or why it is none.
 pub(super) fn key(text: &str) -> Result<Key<'_>, Refusal> {
-    Key::new(text.as_bytes()).map_err(|error| Refusal::invalid(error.to_string()))
+    Ok(Key::new(text.as_bytes())?)
 }
 
 /// A counter's value.

@@ -7,10 +7,11 @@ use utoipa::ToSchema;
 
 use super::answer::{self, Answer};
 use super::request::Asked;
-use super::{Http, figures, when};
+use super::{Http, figures};
 use crate::levels;
 use crate::metrics;
 use crate::refusal::Refusal;
+use crate::when;
 use crate::world;
 
 /// How the server is.
@@ -52,7 +53,7 @@ pub(super) async fn status(http: &Http, asked: &Asked) -> Result<Answer, Refusal
     asked.parameters(&[])?;
     let (status, counters) = http
         .service
-        .blocking(|engine| Ok((engine.status(), engine.count()?)))
+        .blocking(|engine| Ok::<_, tally_engine::Error>((engine.status(), engine.count()?)))
         .await?;
     answer::json(&Status {
         version: env!("CARGO_PKG_VERSION"),
@@ -113,7 +114,7 @@ pub(super) async fn metrics(http: &Http, asked: &Asked) -> Result<Answer, Refusa
     asked.parameters(&[])?;
     let (status, ledger, counters) = http
         .service
-        .blocking(|engine| Ok((engine.status(), engine.ledger()?, engine.count()?)))
+        .blocking(|engine| Ok::<_, tally_engine::Error>((engine.status(), engine.ledger()?, engine.count()?)))
         .await?;
     let families = figures::families(&status, &ledger, counters, http.started_ms);
     let text = metrics::text(http.service.metrics(), families)

@@ -24,11 +24,11 @@ use std::io;
 use std::net::SocketAddr;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
-use std::time::Duration;
 
 use tokio::net::{TcpListener, TcpStream};
 use tokio::task::JoinSet;
 
+use crate::accept;
 use crate::refusal::ErrorKind;
 use crate::service::Service;
 use connection::Connection;
@@ -43,8 +43,6 @@ const MAX_ARGUMENTS: usize = 1_024 * 1_024;
 const MAX_REQUEST_BYTES: usize = 8 * 1_024 * 1_024;
 /// About how many bytes of commands become one turn.
 const MAX_BATCH_BYTES: usize = 1_024 * 1_024;
-/// How long the next connection is waited for where one could not be accepted, since files ran out.
-const ACCEPT_AGAIN: Duration = Duration::from_millis(50);
 
 /// Accepts connections until the service drains; returns when all have ended, or after the setting `drain_timeout`.
 pub(crate) async fn serve(listener: TcpListener, service: Arc<Service>) {
@@ -56,8 +54,6 @@ pub(crate) async fn serve(listener: TcpListener, service: Arc<Service>) {
         max_batch: limits.max_pipeline.max(1),
         max_batch_bytes: MAX_BATCH_BYTES,
     };
-    let drain_timeout = Duration::from_millis(limits.drain_timeout_ms);
-    let mut draining = service.draining();
     let mut loops = match Loops::start(limits.resp_threads) {
         Ok(loops) => loops,
         Err(error) => {
@@ -65,32 +61,14 @@ pub(crate) async fn serve(listener: TcpListener, service: Arc<Service>) {
             return;
         }
     };
-    let shared = Arc::new(Shared::new(service));
-    let mut connections = JoinSet::new();
-    loop {
-        tokio::select! {
-            accepted = listener.accept() => match accepted {
-                Ok((stream, peer)) => accept(stream, peer, &shared, bounds, (&mut connections, &mut loops)),
-                Err(error) => {
-                    tracing::warn!(%error, "a connection could not be accepted");
-                    tokio::time::sleep(ACCEPT_AGAIN).await;
-                }
-            },
-            Some(_) = connections.join_next() => {}
-            () = async { drop(draining.wait_for(|draining| *draining).await) } => break,
-        }
-    }
-    drop(listener);
-    let all = async { while connections.join_next().await.is_some() {} };
-    if tokio::time::timeout(drain_timeout, all).await.is_err() {
-        tracing::warn!(
-            connections = connections.len(),
-            "connections were cut off: they did not end in time (setting drain_timeout)"
-        );
-    }
+    let shared = Arc::new(Shared::new(Arc::clone(&service)));
+    accept::until_drained(listener, &service, |stream, peer, connections| {
+        serve_one(stream, peer, &shared, bounds, (connections, &mut loops));
+    })
+    .await;
 }
 
-fn accept(
+fn serve_one(
     stream: TcpStream,
     peer: SocketAddr,
     shared: &Arc<Shared>,

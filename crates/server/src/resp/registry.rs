@@ -234,7 +234,7 @@ static COMMANDS: &[Spec] = &[
     spec(("scan", -2, SLOW_READ, NO_KEYS, "generic", "Incrementally iterate the keys space", Slow(Wait::Scan))),
     spec(("tally.add", -3, WRITE, ONE_KEY, "tally", "Add an amount: with a token, a time, an acknowledgement level", Action::TurnAt(tally::add))),
     spec(("tally.madd", -3, WRITE, PAIRS, "tally", "Add to many counters without reading them", Do(tally::madd))),
-    spec(("tally.history", 5, SLOW_READ, ONE_KEY, "tally", "What was counted in each step of a time range", Slow(Wait::History))),
+    spec(("tally.history", -5, SLOW_READ, ONE_KEY, "tally", "What was counted in each step of a time range", Slow(Wait::History))),
     spec(("tally.query", -2, SLOW_READ, NO_KEYS, "tally", "Sums and largest ones of many counters", Slow(Wait::Query))),
     spec(("multi", 1, CONNECTION, NO_KEYS, "transactions", "Mark the start of a transaction block", Own(Control::Multi))),
     spec(("exec", 1, CONNECTION, NO_KEYS, "transactions", "Execute all commands issued after MULTI", Own(Control::Exec))),

@@ -1,5 +1,5 @@
 //! Transcripts: `NAME.commands` is sent to Tally and to Redis, `NAME.resp2` and `NAME.resp3` say what Tally must answer, byte for
-//! byte. `UPDATE_GOLDEN=1` writes them.
+//! byte. `TALLY_UPDATE=1` writes them.
 //!
 //! A line is a command. `!` before it: Tally answers another thing than Redis, on purpose. `~`: the answer differs from run to run,
 //! and only its kind is compared. `===` begins a new connection, `#` a comment.
@@ -77,7 +77,7 @@ pub(crate) fn check_golden(name: &str, protocol: u8, connections: &[Vec<Step>], 
         }
     }
     let path = path(name, &format!("resp{protocol}"));
-    if std::env::var_os("UPDATE_GOLDEN").is_some() {
+    if std::env::var_os("TALLY_UPDATE").is_some() {
         std::fs::write(path, transcript).unwrap();
         return;
     }
@@ -95,7 +95,7 @@ pub(crate) fn check_golden(name: &str, protocol: u8, connections: &[Vec<Step>], 
     let different: Vec<String> = different.take(10).collect();
     assert!(
         different.is_empty(),
-        "{}\nUPDATE_GOLDEN=1 takes the answers over",
+        "{}\nTALLY_UPDATE=1 takes the answers over",
         different.join("\n")
     );
     assert_eq!(golden.lines().count(), transcript.lines().count());

@@ -16,6 +16,7 @@ pub(super) mod scan;
 pub(super) mod set;
 pub(super) mod tally;
 
+use super::fault::Fault;
 use super::parser::Args;
 
 /// Compares an option or a subcommand, which may come in any case.
@@ -114,6 +115,11 @@ fn one(pattern: &[u8], byte: u8) -> Option<usize> {
         }
         [literal, ..] => (*literal == byte).then_some(1),
     }
+}
+
+/// An argument that must be text.
+fn utf8<'a>(what: &str, sent: &'a [u8]) -> Result<&'a str, Fault> {
+    std::str::from_utf8(sent).map_err(|_| Fault::Composed(format!("ERR {what} is not UTF-8")))
 }
 
 /// Text of an argument that is shown again.

@@ -10,8 +10,8 @@ use jiff::civil::{Date, DateTime};
 use jiff::tz::TimeZone;
 use tally_counter::{MAX_TIME_MS, Step};
 
-use super::when;
 use crate::refusal::Refusal;
+use crate::when;
 
 const MINUTE_MS: i64 = 60_000;
 const HOUR_MS: i64 = 60 * MINUTE_MS;
@@ -23,7 +23,7 @@ const CHOICE: [&str; 11] = ["1m", "5m", "15m", "30m", "1h", "3h", "6h", "12h", "
 
 /// How long a step is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) struct Length {
+pub(crate) struct Length {
     count: i64,
     unit: Unit,
 }
@@ -38,8 +38,14 @@ enum Unit {
 }
 
 impl Length {
+    /// An hour.
+    pub(crate) const HOUR: Self = Self {
+        count: 1,
+        unit: Unit::Hour,
+    };
+
     /// Reads `15m`, `1h`, `1d`, `1w`, `1M`.
-    pub(super) fn parse(text: &str) -> Result<Self, Refusal> {
+    pub(crate) fn parse(text: &str) -> Result<Self, Refusal> {
         let wrong = || {
             Refusal::invalid(format!(
                 "step must be minutes that divide an hour (5m), hours that divide a day (6h), days (1d), weeks (1w) or months (1M), not {text:?}"
@@ -68,7 +74,7 @@ impl Length {
     }
 
     /// The finest step that cuts `span_ms` into at most `most` points, coarser ones following.
-    pub(super) fn fitting(span_ms: u64, most: u64) -> impl Iterator<Item = Self> {
+    pub(crate) fn fitting(span_ms: u64, most: u64) -> impl Iterator<Item = Self> {
         let fits = move |length: &Self| span_ms / length.about_ms() <= most;
         let months = span_ms
             / Self {
@@ -89,7 +95,7 @@ impl Length {
     }
 
     /// About how long it is.
-    pub(super) fn about_ms(self) -> u64 {
+    pub(crate) fn about_ms(self) -> u64 {
         let unit_ms = match self.unit {
             Unit::Minute => MINUTE_MS,
             Unit::Hour => HOUR_MS,
@@ -103,7 +109,7 @@ impl Length {
     }
 
     /// Whether it is made from minutes.
-    pub(super) fn is_of_minutes(self) -> bool {
+    pub(crate) fn is_of_minutes(self) -> bool {
         self.unit == Unit::Minute
     }
 }
@@ -123,14 +129,14 @@ impl fmt::Display for Length {
 
 /// Steps of one length in one zone.
 #[derive(Clone, Debug)]
-pub(super) struct Calendar {
-    pub(super) length: Length,
-    pub(super) zone: TimeZone,
+pub(crate) struct Calendar {
+    pub(crate) length: Length,
+    pub(crate) zone: TimeZone,
 }
 
 impl Calendar {
     /// The start of the step that a time lies in.
-    pub(super) fn floor(&self, ms: u64) -> u64 {
+    pub(crate) fn floor(&self, ms: u64) -> u64 {
         let local = self.local(ms);
         let start = match self.fixed_ms() {
             Some(length) => signed(ms).saturating_sub(local.rem_euclid(length)),
@@ -141,7 +147,7 @@ impl Calendar {
     }
 
     /// The start of the step after the one that begins at `start`.
-    pub(super) fn next(&self, start: u64) -> u64 {
+    pub(crate) fn next(&self, start: u64) -> u64 {
         if let Some(length) = self.fixed_ms() {
             let next = start.saturating_add(u64::try_from(length).unwrap_or(1));
             let aligned = self.floor(next);
@@ -159,7 +165,7 @@ impl Calendar {
     }
 
     /// The kept steps that this one can be made from, best first.
-    pub(super) fn bases(&self, from: u64, to: u64) -> &'static [Step] {
+    pub(crate) fn bases(&self, from: u64, to: u64) -> &'static [Step] {
         let whole_hours = [from, to].into_iter().all(|ms| self.offset_ms(ms) % HOUR_MS == 0);
         match (self.length.unit, whole_hours) {
             (Unit::Minute, _) => &[Step::Minute],

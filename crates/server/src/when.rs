@@ -1,20 +1,12 @@
-//! Times on the wire: RFC 3339 or Unix milliseconds in, RFC 3339 out.
-
-use std::borrow::Cow;
-use std::fmt;
+//! Times as people and programs write them: RFC 3339 or Unix milliseconds in, RFC 3339 out.
 
 use jiff::Timestamp;
 use jiff::tz::TimeZone;
-use serde::Deserialize;
-use serde::de::{Deserializer, Error, Visitor};
 use tally_counter::MAX_TIME_MS;
-use utoipa::PartialSchema;
-use utoipa::openapi::schema::{OneOfBuilder, Type};
-use utoipa::openapi::{ObjectBuilder, RefOr, Schema};
 
 use crate::refusal::Refusal;
 
-/// Reads a parameter.
+/// Reads a time; `name` is what the caller calls it.
 pub(crate) fn parse(name: &str, text: &str) -> Result<u64, Refusal> {
     let digits = !text.is_empty() && text.bytes().all(|byte| byte.is_ascii_digit());
     let ms = if digits {
@@ -50,51 +42,6 @@ pub(crate) fn zoned(ms: u64, zone: &TimeZone) -> String {
 pub(crate) fn timestamp(ms: u64) -> Timestamp {
     let ms = i64::try_from(ms).unwrap_or(i64::MAX);
     Timestamp::from_millisecond(ms).unwrap_or(Timestamp::MAX)
-}
-
-/// An add's own time.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) struct Moment(pub(super) u64);
-
-impl<'de> Deserialize<'de> for Moment {
-    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        struct Reader;
-        impl Visitor<'_> for Reader {
-            type Value = Moment;
-
-            fn expecting(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
-                formatter.write_str("a time from 1970 to 9999, as RFC 3339 or Unix milliseconds")
-            }
-
-            fn visit_u64<E: Error>(self, ms: u64) -> Result<Moment, E> {
-                let known = (ms < MAX_TIME_MS).then_some(Moment(ms));
-                known.ok_or_else(|| E::custom(format!("the time {ms} is outside 1970 to 9999")))
-            }
-
-            fn visit_str<E: Error>(self, text: &str) -> Result<Moment, E> {
-                tally_ingest::rfc3339_ms(text)
-                    .map(Moment)
-                    .map_err(|error| E::custom(format!("{error}: {text:?}")))
-            }
-        }
-        deserializer.deserialize_any(Reader)
-    }
-}
-
-impl PartialSchema for Moment {
-    fn schema() -> RefOr<Schema> {
-        OneOfBuilder::new()
-            .item(ObjectBuilder::new().schema_type(Type::String))
-            .item(ObjectBuilder::new().schema_type(Type::Integer))
-            .description(Some("RFC 3339 or Unix milliseconds, from 1970 to 9999"))
-            .into()
-    }
-}
-
-impl utoipa::ToSchema for Moment {
-    fn name() -> Cow<'static, str> {
-        Cow::Borrowed("Moment")
-    }
 }
 
 #[cfg(test)]

@@ -1,4 +1,4 @@
-//! A counter's windows as the points of an answer.
+//! A counter's windows as the amounts of an answer's steps.
 
 use tally_counter::{Keep, Key, Minute, Step};
 use tally_engine::{Engine, Error, Extent};
@@ -8,26 +8,26 @@ use crate::refusal::{ErrorKind, Refusal};
 
 /// The starts of an answer's steps, and where the last one ends.
 #[derive(Clone, Debug)]
-pub(super) struct Steps {
-    pub(super) calendar: Calendar,
-    pub(super) starts: Vec<u64>,
-    pub(super) to: u64,
+pub(crate) struct Steps {
+    pub(crate) calendar: Calendar,
+    pub(crate) starts: Vec<u64>,
+    pub(crate) to: u64,
 }
 
 /// The amounts of one counter.
 #[derive(Clone, Debug)]
-pub(super) struct Amounts {
+pub(crate) struct Amounts {
     /// By step; `None` where no window holds anything.
-    pub(super) by_step: Vec<Option<i128>>,
+    pub(crate) by_step: Vec<Option<i128>>,
     /// Steps that begin before this time have left the retention, in part or whole.
-    pub(super) kept_from: u64,
+    pub(crate) kept_from: u64,
     /// Which kept step they were made from.
-    pub(super) base: Step,
+    pub(crate) base: Step,
 }
 
 impl Steps {
     /// `from` and `to` rounded outwards; more than `most` steps are refused.
-    pub(super) fn new(calendar: Calendar, from: u64, to: u64, most: usize) -> Result<Self, Refusal> {
+    pub(crate) fn new(calendar: Calendar, from: u64, to: u64, most: usize) -> Result<Self, Refusal> {
         let mut starts = Vec::new();
         let mut at = calendar.floor(from);
         while at < to {
@@ -49,18 +49,18 @@ impl Steps {
     }
 
     /// Where the first step begins.
-    pub(super) fn from(&self) -> u64 {
+    pub(crate) fn from(&self) -> u64 {
         self.starts.first().copied().unwrap_or(self.to)
     }
 
     /// The steps with their ends.
-    pub(super) fn spans(&self) -> impl Iterator<Item = (u64, u64)> + '_ {
+    pub(crate) fn spans(&self) -> impl Iterator<Item = (u64, u64)> + '_ {
         let ends = self.starts.iter().skip(1).chain(std::iter::once(&self.to));
         self.starts.iter().copied().zip(ends.copied())
     }
 
     /// What was counted in each step.
-    pub(super) fn amounts(&self, engine: &Engine, key: Key<'_>) -> Result<Amounts, Error> {
+    pub(crate) fn amounts(&self, engine: &Engine, key: Key<'_>) -> Result<Amounts, Error> {
         let (from, to) = (self.from(), self.to);
         let (base, view) = covering(engine, key, &self.calendar, from, to)?;
         let mut by_step: Vec<Option<i128>> = vec![None; self.starts.len()];
@@ -122,7 +122,7 @@ fn kept(engine: &Engine, key: Key<'_>, bases: &[Step]) -> Vec<Step> {
 }
 
 /// Where the counters have data, in the finest kept step that all of it is in: from, to.
-pub(super) fn extent(engine: &Engine, keys: &[Key<'_>]) -> Result<Option<(u64, u64)>, Error> {
+pub(crate) fn extent(engine: &Engine, keys: &[Key<'_>]) -> Result<Option<(u64, u64)>, Error> {
     let mut whole: Option<(u64, u64)> = None;
     for key in keys {
         for base in kept(engine, *key, &[Step::Hour, Step::Day, Step::Minute]) {
@@ -139,7 +139,7 @@ pub(super) fn extent(engine: &Engine, keys: &[Key<'_>]) -> Result<Option<(u64, u
 }
 
 /// The step that cuts the range into at most `most` points and is still kept for all of it.
-pub(super) fn choose(
+pub(crate) fn choose(
     engine: &Engine,
     keys: &[Key<'_>],
     calendar: &Calendar,
@@ -173,7 +173,7 @@ fn minutes_are_kept(engine: &Engine, keys: &[Key<'_>], from: u64) -> Result<bool
 }
 
 /// The minute of a time.
-pub(super) fn minute(ms: u64) -> Minute {
+fn minute(ms: u64) -> Minute {
     Minute::of_ms(ms).unwrap_or(Minute(u32::MAX))
 }
 

@@ -1,4 +1,5 @@
-//! What retention took out of the windows of one step: `counted = left + windows`, always (rules 17 and 18).
+//! What retention took out of the windows of one step: `counted = left + windows`, always (rules 17 and 18). A pure function of
+//! the log up to a position and of a boundary, so of two rows at one position the one with the later boundary holds more, and stands.
 
 use crate::{Corrupt, Minute, Position, Reader, put_signed, put_varint};
 
@@ -14,10 +15,10 @@ pub struct Left {
 }
 
 impl Left {
-    /// The row's value.
+    /// The row's value. At equal positions the bytes sort by the boundary.
     pub fn encode(&self, out: &mut Vec<u8>) {
         put_varint(out, self.position.number().into());
-        put_varint(out, self.boundary.0.into());
+        out.extend(self.boundary.0.to_be_bytes());
         put_signed(out, self.amount);
     }
 
@@ -25,7 +26,8 @@ impl Left {
     pub fn decode(bytes: &[u8]) -> Result<Self, Corrupt> {
         let mut reader = Reader::new("left", bytes);
         let position = Position::new(reader.varint()?).map_err(|_| reader.corrupt())?;
-        let boundary = Minute(reader.varint()?);
+        let boundary = reader.take(4)?.try_into().map(u32::from_be_bytes);
+        let boundary = Minute(boundary.map_err(|_| reader.corrupt())?);
         let amount = reader.signed()?;
         reader.end()?;
         Ok(Self {

@@ -13,6 +13,8 @@ pub(crate) struct EngineFigures {
     pub(crate) round_rows: AtomicU64,
     pub(crate) counters_loaded: AtomicU64,
     pub(crate) cells_loaded: AtomicU64,
+    pub(crate) swept_rows: AtomicU64,
+    pub(crate) folded_windows: AtomicU64,
 }
 
 impl EngineFigures {

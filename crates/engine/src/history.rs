@@ -4,14 +4,16 @@
 use std::collections::BTreeMap;
 
 use tally_counter::{
-    Chunk, CounterRow, Delta, Ends, Generation, Head, Key, Left, Minute, Step, Window, WriterNumber, counter_prefix,
+    Chunk, CounterRow, Delta, Ends, Head, Keep, Key, Left, Minute, Position, Step, Window, WriterNumber, counter_prefix,
 };
 use tally_store::{Range, Table};
 
 use crate::Error;
+use crate::core::Core;
 use crate::engine::Engine;
 use crate::flush::has_left;
 use crate::load;
+use crate::namespaces::Boundaries;
 use crate::view::{Extent, HistoryView};
 
 /// The windows of one counter and step, and what left them, by writer.
@@ -67,34 +69,26 @@ impl Engine {
         to: Minute,
     ) -> Result<StepRead, Error> {
         for _ in 0..ATTEMPTS {
-            let (stamp, closing, open, boundary, off, cut_boundary) = {
-                let core = self.core.lock();
-                let (closing, open) = core.unflushed(key.as_str());
-                let namespace = core.namespaces.get(core.namespaces.of(key.as_str()));
-                let boundary = namespace
-                    .and_then(|namespace| namespace.boundaries.get(usize::from(step.code())).copied())
-                    .unwrap_or_default();
-                let off =
-                    namespace.is_some_and(|namespace| namespace.policy.history.keep(step) == tally_counter::Keep::Off);
-                // A closing round goes by the boundaries of its cut, which a source may have moved on since.
-                let at_cut = core
-                    .closing
-                    .as_ref()
-                    .and_then(|closing| closing.policies.of(key.as_str()));
-                let at_cut = at_cut.and_then(|(_, kept)| kept.get(usize::from(step.code())).copied());
-                (core.stamp, closing, open, boundary, off, at_cut.unwrap_or(boundary))
-            };
+            let before = self.core.lock().in_memory(key, step);
             let own = self.registry.own();
             let head = self.stored_head(key)?;
-            let newest = open.as_ref().and_then(|delta| delta.head.as_deref());
-            let newest = newest.or_else(|| closing.as_ref().and_then(|(_, delta)| delta.head.as_deref()));
-            let generation = load::newest(newest, head.as_ref()).map_or(Generation::default(), |head| head.generation);
+            let life = before.life(head.as_ref());
             let mut read = StepRead::default();
-            let (rows, lefts) = self.stored_windows(key, step, generation.life, from, to)?;
-            if self.core.lock().stamp != stamp {
-                // A round ended in between: what was read may lack what memory no longer has.
+            let (rows, lefts) = self.stored_windows(key, step, life, from, to)?;
+            // What memory holds is looked at after the rows: a round that was cut meanwhile is told by its cut in them.
+            let memory = self.core.lock().in_memory(key, step);
+            if memory.stamp != before.stamp || memory.life(head.as_ref()) != life {
+                // A round ended in between, and what was read may lack what memory no longer has; or the life ended.
                 continue;
             }
+            let InMemory {
+                closing,
+                open,
+                boundary,
+                cut_boundary,
+                off,
+                ..
+            } = memory;
             let boundary_of = |writer: WriterNumber| {
                 lefts
                     .iter()
@@ -160,38 +154,78 @@ impl Engine {
         }
         let mut left_prefix = counter;
         CounterRow::left_prefix(life, step, &mut left_prefix);
-        let ranges = [
-            Range {
-                table: Table::Windows,
-                slot,
-                prefix: &prefix,
-                from: &start,
-                limit: usize::MAX,
-            },
-            Range {
-                table: Table::Counters,
-                slot,
-                prefix: &left_prefix,
-                from: &[],
-                limit: usize::MAX,
-            },
-        ];
         let (mut rows, mut lefts) = (Vec::new(), Vec::new());
-        self.world.store.scan(&ranges, &mut |_, row| {
-            match CounterRow::decode(row.address.key)?.1 {
-                CounterRow::Window { chunk, writer, .. }
-                    if self.registry.is_summed(writer) && step.chunk_start(chunk) < to =>
-                {
-                    rows.push((writer, chunk, Window::decode(row.value, step)?));
-                }
-                CounterRow::Left { writer, .. } if self.registry.is_summed(writer) => {
-                    lefts.push((writer, Left::decode(row.value)?));
-                }
-                _ => {}
+        let range = |table, prefix, from| Range {
+            table,
+            slot,
+            prefix,
+            from,
+            limit: usize::MAX,
+        };
+        let store = self.world.store.as_ref();
+        // Windows first: one that is removed meanwhile is in what left by then, and one that was taken in meanwhile is skipped.
+        store.scan(&[range(Table::Windows, &prefix, &start)], &mut |_, row| {
+            if let CounterRow::Window { chunk, writer, .. } = CounterRow::decode(row.address.key)?.1
+                && self.registry.is_summed(writer)
+                && step.chunk_start(chunk) < to
+            {
+                rows.push((writer, chunk, Window::decode(row.value, step)?));
+            }
+            Ok(())
+        })?;
+        store.scan(&[range(Table::Counters, &left_prefix, &[])], &mut |_, row| {
+            if let CounterRow::Left { writer, .. } = CounterRow::decode(row.address.key)?.1
+                && self.registry.is_summed(writer)
+            {
+                lefts.push((writer, Left::decode(row.value)?));
             }
             Ok(())
         })?;
         Ok((rows, lefts))
+    }
+}
+
+/// What memory holds of a counter's step.
+struct InMemory {
+    stamp: u64,
+    /// The fold of the round that is on its way, with its cut.
+    closing: Option<(Position, Delta)>,
+    open: Option<Delta>,
+    boundary: Minute,
+    /// A closing round goes by the boundaries of its cut, which a source may have moved on since.
+    cut_boundary: Minute,
+    /// The step is not kept.
+    off: bool,
+}
+
+impl InMemory {
+    /// The life that is counted, by the newest head there is.
+    fn life(&self, stored: Option<&Head>) -> u64 {
+        let open = self.open.as_ref().and_then(|delta| delta.head.as_deref());
+        let newest = open.or_else(|| self.closing.as_ref().and_then(|(_, delta)| delta.head.as_deref()));
+        load::newest(newest, stored).map_or(0, |head| head.generation.life)
+    }
+}
+
+impl Core {
+    fn in_memory(&self, key: Key<'_>, step: Step) -> InMemory {
+        let (closing, open) = self.unflushed(key.as_str());
+        let namespace = self.namespaces.get(self.namespaces.of(key.as_str()));
+        let of_step = |kept: Boundaries| kept.get(usize::from(step.code())).copied();
+        let boundary = namespace.and_then(|namespace| of_step(namespace.boundaries));
+        let boundary = boundary.unwrap_or_default();
+        let cut = self
+            .closing
+            .as_ref()
+            .and_then(|closing| closing.policies.of(key.as_str()));
+        InMemory {
+            stamp: self.stamp,
+            closing,
+            open,
+            boundary,
+            cut_boundary: cut.and_then(|(_, kept)| of_step(kept)).unwrap_or(boundary),
+            off: namespace.is_some_and(|namespace| namespace.policy.history.keep(step) == Keep::Off),
+        }
     }
 }
 

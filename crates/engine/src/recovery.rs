@@ -142,10 +142,11 @@ impl Engine {
     }
 }
 
-/// Raises the boundaries to what the sources' rows keep.
+/// Raises the boundaries to what all writers' rows keep: no row of any may ever be written before them.
 fn raise(core: &mut Core, registry: &Registry) -> Result<(), Error> {
-    for source in registry.sources() {
-        for kept in crate::source::kept_of(&source).map_err(corrupt)? {
+    for number in registry.numbers() {
+        let Some(row) = registry.row(number) else { continue };
+        for kept in crate::round::kept_of(&row).map_err(corrupt)? {
             core.namespaces.raise(&kept);
         }
     }

@@ -39,6 +39,15 @@ impl Resume {
     }
 }
 
+/// The namespaces' boundaries that a writer's row keeps: those of its applied position and those of its open round.
+pub(crate) fn kept_of(row: &WriterRow) -> Result<[BTreeMap<String, Kept>; 2], tally_counter::Corrupt> {
+    if row.writer.id.starts_with("source:") {
+        return crate::source::kept_of(row);
+    }
+    let [applied, pending] = [&row.resume, &row.pending_resume].map(|resume| Resume::decode(resume));
+    Ok([applied?.kept, pending?.kept])
+}
+
 impl Core {
     /// Cuts a round at the journal's end. `None` if nothing was written since the last one.
     pub(crate) fn cut(&mut self, at: Position) -> Option<Arc<Closing>> {

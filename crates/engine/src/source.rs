@@ -146,11 +146,15 @@ impl Engine {
     pub fn open_source(&self, source: &str) -> Result<SourceWriter, Error> {
         let id = format!("source:{source}");
         let start = StartId(self.world.random.next());
+        // The sweep claims writers, too.
+        let mut own = self.own.lock();
         let row = match self.registry.newest(&id) {
             Some(row) => self.registry.claim(&row, start)?,
             None => self.registry.create(WriterId { id, epoch: 1 }, start, None)?,
         };
         self.world.store.durable()?;
+        own.sweep.settled.insert(row.number);
+        drop(own);
         let (kept, resume) = decode_resume(&row.resume).map_err(|error| Error::Corrupt(error.to_string()))?;
         let ledger = ledger::of_writer(self.world.store.as_ref(), row.number)?;
         let mut core = self.core.lock();
@@ -203,6 +207,14 @@ impl Engine {
             )));
         }
         let mut own = self.own.lock();
+        if self.registry.row(writer.row.number).map(|row| row.start) != Some(writer.row.start) {
+            return Err(Error::Failed(format!(
+                "the writer of {} was taken over by a later start; open it again, and go on from its applied position",
+                writer.source
+            )));
+        }
+        // Until this is through, what the row holds is in doubt.
+        own.sweep.settled.remove(&writer.row.number);
         // Heads that this fold goes by may be in the journal only: they must be as durable as what is counted under them.
         let written = self.core.lock().tail.position();
         self.sync_to(written)?;
@@ -241,6 +253,7 @@ impl Engine {
         writer.row = self.registry.change(&writer.row, applied)?;
         writer.resume = resume.to_vec();
         store.durable()?;
+        own.sweep.settled.insert(writer.row.number);
         Ok(())
     }
 

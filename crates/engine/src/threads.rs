@@ -129,17 +129,24 @@ impl Engine {
     }
 
     fn try_tidy(&self) {
-        if let Err(error) = self.tidy() {
+        if let Err(error) = self.tidy_if_due(false) {
             tracing::warn!(%error, "sweeping failed and is tried again");
         }
     }
 
-    /// A slice of what is done between rounds: counting names after a start, sweeping what is no longer summed.
+    /// A slice of what is done between rounds: counting names after a start, sweeping what is no longer summed. The engine's own
+    /// thread lets the walks rest between; this does not.
     pub fn tidy(&self) -> Result<(), Error> {
+        self.tidy_if_due(true)
+    }
+
+    fn tidy_if_due(&self, walks: bool) -> Result<(), Error> {
         let mut own = self.own.lock();
         let store = self.world.store.as_ref();
         own.flusher.census.step(store)?;
-        own.sweep.remove_ended(store)?;
+        let kept = || self.core.lock().namespaces.kept();
+        let walks = walks || own.sweep.walk.is_due(self.world.clock.monotonic_us(), kept);
+        self.sweep(&mut own, walks)?;
         let now_ms = self.world.clock.now_ms();
         if let Some(counted) = own.sweep.tokens(store, now_ms, self.settings.token_window_ms)? {
             let mut core = self.core.lock();

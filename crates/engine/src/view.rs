@@ -158,6 +158,10 @@ pub struct Status {
     pub cells_loaded: u64,
     /// Counters loaded from the store.
     pub counters_loaded: u64,
+    /// Rows removed since the start: windows that left the retention, rows of ended lives, heads and names of counters that are gone.
+    pub swept_rows: u64,
+    /// Rows of windows whose amounts moved to what left the retention.
+    pub folded_windows: u64,
     /// Whether adds are taken now: there is room for the journal, and the server is not stopping.
     pub takes_adds: bool,
 }

@@ -250,6 +250,8 @@ impl Engine {
             journal_syncs: self.syncs(),
             cells_loaded: load(&self.figures.cells_loaded),
             counters_loaded: load(&self.figures.counters_loaded),
+            swept_rows: load(&self.figures.swept_rows),
+            folded_windows: load(&self.figures.folded_windows),
             takes_adds: core.room && core.stopped.is_none(),
         }
     }

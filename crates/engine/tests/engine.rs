@@ -1,6 +1,9 @@
 //! The engine on the reference store and a real directory: adds, resets, rounds, restarts, sources.
 #![expect(clippy::unwrap_used, clippy::indexing_slicing, reason = "tests")]
 
+#[path = "engine/retention.rs"]
+mod retention;
+
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 

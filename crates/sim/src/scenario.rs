@@ -9,11 +9,13 @@ use crate::trace::Trace;
 use crate::violation::Violation;
 
 /// What each does, in order.
-pub const SCENARIOS: usize = 6;
+pub const SCENARIOS: usize = 7;
 
 /// What a scenario does between two crashes.
 fn kinds(scenario: usize, rng: &mut Rng) -> Vec<Kind> {
-    use Kind::{Blind, Commit, Declare, Delete, Expire, Round, Set, Several, SourcePut, Tidy, Token, Valued};
+    use Kind::{
+        Blind, Clock, Commit, Declare, Delete, Expire, Round, Set, Several, SourcePut, Sweep, Tidy, Token, Valued,
+    };
     let every = match scenario {
         0 => vec![Blind, Commit, Valued, Commit, Round, Blind, Round],
         1 => vec![
@@ -27,6 +29,10 @@ fn kinds(scenario: usize, rng: &mut Rng) -> Vec<Kind> {
         ],
         4 => vec![
             Blind, Declare, SourcePut, Several, Round, Declare, Blind, SourcePut, Round, Expire, Blind, Round,
+        ],
+        5 => vec![
+            Blind, SourcePut, Declare, Blind, Round, Clock, Clock, Blind, SourcePut, Round, Sweep, Delete, Round,
+            Sweep, SourcePut, Sweep, Blind, Round, Sweep,
         ],
         _ => Vec::new(),
     };

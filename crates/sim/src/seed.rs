@@ -140,6 +140,7 @@ impl Run {
         self.step(u64::MAX, Kind::Round)?;
         self.step(u64::MAX, Kind::Check)?;
         self.step(u64::MAX - 20, Kind::Crash)?;
+        self.step(u64::MAX, Kind::SweepAll)?;
         self.step(u64::MAX, Kind::Check)
     }
 }

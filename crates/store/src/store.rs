@@ -159,6 +159,12 @@ pub trait Store: Send + Sync {
     /// Returns only when everything that earlier calls put, removed or swapped would survive the loss of power.
     fn durable(&self) -> Result<(), StoreError>;
 
+    /// Whether nothing is left of a row once it is removed, and no write ever comes late: a smaller position may then be put where
+    /// a larger one was removed. A back end on one disk can say so; one that keeps tombstones, or repeats writes, cannot.
+    fn forgets(&self) -> bool {
+        false
+    }
+
     /// The bytes it takes on disk, for metrics; `None` where it cannot tell.
     fn size_bytes(&self) -> Option<u64> {
         None

@@ -103,6 +103,16 @@ proptest! {
         round(&policy, &policy.encoded(), &rubbish, |bytes| Policy::decode("req", bytes))?;
     }
 
+    /// At one position the later boundary holds more, and is what every back end keeps.
+    #[test]
+    fn what_left_sorts_by_position_then_boundary(one in left(), other in left()) {
+        let at = Left { position: other.position, ..one };
+        let (one, other) = (written(|out| at.encode(out)), written(|out| other.encode(out)));
+        if at.boundary != Left::decode(&other).expect("as written").boundary {
+            prop_assert_eq!(one < other, at.boundary < Left::decode(&other).expect("as written").boundary);
+        }
+    }
+
     #[test]
     fn figures_come_back(figures in figures(), position in position(), rubbish in rubbish()) {
         let pair: (Position, Figures) = (position, figures);

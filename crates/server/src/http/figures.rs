@@ -69,6 +69,16 @@ pub(super) fn families(status: &Status, ledger: &LedgerView, counters: u64, star
         Described::total("tally_journal_syncs", "Syncs of the journal.", status.journal_syncs),
         Described::total("tally_rounds", "Rounds done.", status.rounds),
         Described::total("tally_round_rows", "Rows that rounds wrote.", status.round_rows),
+        Described::total(
+            "tally_swept_rows",
+            "Rows removed: windows beyond the retention, ended lives, heads and names of counters that are gone.",
+            status.swept_rows,
+        ),
+        Described::total(
+            "tally_folded_windows",
+            "Rows of windows whose amounts moved to what left the retention.",
+            status.folded_windows,
+        ),
         Described::gauge(
             "tally_last_round_seconds",
             "How long the last round took.",

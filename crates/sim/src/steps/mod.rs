@@ -5,6 +5,7 @@ mod adds;
 mod faults;
 mod resets;
 mod sources;
+mod sweep;
 mod tokens;
 mod upkeep;
 
@@ -26,6 +27,8 @@ pub(crate) enum Kind {
     Commit,
     Round,
     Tidy,
+    Sweep,
+    SweepAll,
     Declare,
     SourcePut,
     SourceTwin,
@@ -39,7 +42,7 @@ pub(crate) enum Kind {
 }
 
 /// How often each is taken, in a hundred and some.
-const WEIGHTS: [(Kind, u64); 21] = [
+const WEIGHTS: [(Kind, u64); 22] = [
     (Kind::Blind, 16),
     (Kind::Valued, 12),
     (Kind::Several, 8),
@@ -51,6 +54,7 @@ const WEIGHTS: [(Kind, u64); 21] = [
     (Kind::Commit, 8),
     (Kind::Round, 5),
     (Kind::Tidy, 3),
+    (Kind::Sweep, 4),
     (Kind::Declare, 1),
     (Kind::SourcePut, 8),
     (Kind::SourceTwin, 1),
@@ -93,6 +97,8 @@ impl Run {
             Kind::Commit => self.upkeep("commit", tally_engine::Engine::commit),
             Kind::Round => self.upkeep("round", tally_engine::Engine::round),
             Kind::Tidy => self.tidy(),
+            Kind::Sweep => self.sweep(rng),
+            Kind::SweepAll => self.sweep_all(),
             Kind::Declare => self.declare(rng),
             Kind::SourcePut => self.source_put(rng),
             Kind::SourceTwin => self.source_twin(rng),

@@ -73,7 +73,10 @@ impl SimWorld {
     /// An empty world.
     pub(crate) fn new(seed: u64, faults: Faults) -> Self {
         let power = Arc::new(Power::default());
-        let model = Arc::new(Model::new(faults, seed));
+        let model = Model::new(faults, seed);
+        // Some worlds are of one disk: then heads of what was deleted go, too.
+        let forgets = Rng::of_part(seed, 0xF063_0475).percent(50);
+        let model = Arc::new(if forgets { model.forgetful() } else { model });
         Self {
             clock: Arc::new(SimClock {
                 now_ms: AtomicU64::new(START_MS),

@@ -91,4 +91,8 @@ impl Store for SimStore {
         self.write()?;
         self.model.durable()
     }
+
+    fn forgets(&self) -> bool {
+        self.model.forgets()
+    }
 }

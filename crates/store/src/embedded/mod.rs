@@ -127,6 +127,10 @@ impl Store for Embedded {
         self.database.persist(PersistMode::SyncAll).map_err(failure::write)
     }
 
+    fn forgets(&self) -> bool {
+        true
+    }
+
     fn size_bytes(&self) -> Option<u64> {
         open::allocated_bytes(&self.directory)
     }

@@ -47,6 +47,9 @@ impl State {
     }
 
     pub(super) fn send_late(&mut self, late: Late) {
+        if self.forgetful {
+            return;
+        }
         if self.late.len() >= MAX_LATE {
             let oldest = self.late.remove(0);
             self.arrived(oldest);

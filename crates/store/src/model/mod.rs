@@ -60,6 +60,13 @@ impl Model {
         self.state.lock().faults = faults;
     }
 
+    /// Makes it a store on one disk, as [`Store::forgets`] says: nothing comes late any more, and nothing is left of a removed row.
+    #[must_use]
+    pub fn forgetful(self) -> Self {
+        self.state.lock().forgetful = true;
+        self
+    }
+
     /// How many writes and syncs (`put`, `remove`, `swap`, `durable`) were called.
     pub fn operations(&self) -> u64 {
         self.state.lock().operations
@@ -175,5 +182,9 @@ impl Store for Model {
 
     fn durable(&self) -> Result<(), StoreError> {
         self.state.lock().durable()
+    }
+
+    fn forgets(&self) -> bool {
+        self.state.lock().forgetful
     }
 }

@@ -14,6 +14,8 @@ use crate::{Batch, Order, Row, StoreError, Swap, Swapped, Table};
 #[derive(Clone, Debug)]
 pub(super) struct State {
     pub(super) faults: Faults,
+    /// Nothing comes late, and nothing is left of a removed row.
+    pub(super) forgetful: bool,
     pub(super) operations: u64,
     pub(super) reads: u64,
     pub(super) broken_words: u64,
@@ -40,6 +42,7 @@ impl State {
     pub(super) fn new(faults: Faults, seed: u64) -> Self {
         Self {
             faults,
+            forgetful: false,
             operations: 0,
             reads: 0,
             broken_words: 0,
@@ -120,7 +123,7 @@ impl State {
                 row.address.table != Table::Writers,
                 "writers' rows are touched only by swaps"
             );
-            let forgotten = self.random.happens(self.faults.removals_forgotten);
+            let forgotten = self.random.happens(self.faults.removals_forgotten) || self.forgetful;
             let write = Write::Remove {
                 position: row.position,
                 forgotten,

@@ -77,6 +77,7 @@ pub struct Engine {
     pub(crate) hasher: foldhash::quality::FixedState,
     pub(crate) threads: Mutex<Vec<std::thread::JoinHandle<()>>>,
     pub(crate) wanted: Wanted,
+    pub(crate) verifier: crate::verify::Verifier,
     pub(crate) node: String,
 }
 

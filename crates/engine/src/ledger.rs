@@ -60,20 +60,25 @@ pub(crate) struct LedgerRow {
     pub(crate) figures: Figures,
 }
 
+/// Reads one row.
+pub(crate) fn decode(row: tally_store::Row<'_>) -> Result<LedgerRow, Corrupt> {
+    let (subject, writer) = Subject::decode(row.address.key)?;
+    let (position, figures) = Figures::decode(row.value)?;
+    Ok(LedgerRow {
+        subject,
+        writer,
+        position: position.number(),
+        figures,
+    })
+}
+
 /// Reads the whole ledger.
 pub(crate) fn read(store: &dyn Store) -> Result<Vec<LedgerRow>, StoreError> {
     let mut rows = Vec::new();
     let mut cursor = Vec::new();
     loop {
         let next = store.walk(Table::Ledger, &cursor, 10_000, &mut |_, row| {
-            let (subject, writer) = Subject::decode(row.address.key)?;
-            let (position, figures) = Figures::decode(row.value)?;
-            rows.push(LedgerRow {
-                subject,
-                writer,
-                position: position.number(),
-                figures,
-            });
+            rows.push(decode(row)?);
             Ok(())
         })?;
         let Some(next) = next else { return Ok(rows) };

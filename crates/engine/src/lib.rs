@@ -28,6 +28,7 @@ mod table;
 mod threads;
 mod token;
 mod turn;
+mod verify;
 mod view;
 mod views;
 mod waiters;
@@ -39,6 +40,7 @@ pub use plan::{KeyIndex, Need, Plan, TokenIndex};
 pub use source::{Fold, SourceWriter};
 pub use system::{SystemClock, SystemDisk, SystemRandom};
 pub use turn::{Expiry, TokenState, Turn};
+pub use verify::{Check, Drift, PassView, PerCheck, VerifyView};
 pub use view::{
     CellView, Explained, Extent, HistoryView, LedgerView, Listed, NamespaceView, ScanCursor, Status, SubjectFigures,
     WriterView,

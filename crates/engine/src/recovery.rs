@@ -80,6 +80,8 @@ impl Engine {
             ledger,
             flusher: Flusher::new(),
             sweep: Sweep::default(),
+            pass: None,
+            mends: None,
         };
         let engine = Self {
             settings,
@@ -95,6 +97,7 @@ impl Engine {
             hasher,
             threads: Mutex::new(Vec::new()),
             wanted: Wanted::default(),
+            verifier: crate::verify::Verifier::default(),
             node: NODE.to_owned(),
         };
         engine.repeat()?;

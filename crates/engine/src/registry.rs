@@ -87,6 +87,20 @@ impl Registry {
             .count()
     }
 
+    /// How far the log of each writer has come to the store.
+    pub(crate) fn logs(&self) -> BTreeMap<WriterNumber, crate::verify::Log> {
+        let log = |row: &WriterRow| crate::verify::Log {
+            applied: row.applied,
+            pending: row.pending,
+            unsealed: row.state.is_unsealed(),
+        };
+        self.rows
+            .read()
+            .iter()
+            .map(|(number, row)| (*number, log(row)))
+            .collect()
+    }
+
     /// The rows of all writers but the nodes'.
     pub(crate) fn sources(&self) -> Vec<WriterRow> {
         let rows = self.rows.read();

@@ -99,6 +99,10 @@ pub(crate) struct Own {
     pub(crate) version: u64,
     pub(crate) flusher: Flusher,
     pub(crate) sweep: crate::sweep::Sweep,
+    /// The walk that compares sums, where one is under way.
+    pub(crate) pass: Option<crate::verify::Pass>,
+    /// What the next round is to mend.
+    pub(crate) mends: Option<crate::verify::Mends>,
 }
 
 impl Engine {
@@ -158,6 +162,7 @@ impl Engine {
         // Also when an earlier try has moved the row: it may have failed before this.
         self.world.store.durable()?;
         let version = self.put_rows(own, cut, closing, order)?;
+        self.put_mends(own, cut)?;
         if order == Order::Any {
             // Names of an earlier try may have arrived after they were counted.
             own.flusher.census.restart();

@@ -68,6 +68,7 @@ impl Engine {
     fn write_rounds(&self) {
         let mut due_us = self.next_round_us(self.settings.round_interval_ms);
         let mut tidy_due_us = 0;
+        let mut verify_due_us = 0;
         loop {
             let now_us = self.world.clock.monotonic_us();
             let mut state = self.wanted.state.lock();
@@ -92,6 +93,9 @@ impl Engine {
             if self.world.clock.monotonic_us() >= tidy_due_us {
                 self.try_tidy();
                 tidy_due_us = self.next_round_us(TIDY_INTERVAL_MS);
+            }
+            if self.world.clock.monotonic_us() >= verify_due_us {
+                verify_due_us = self.verify_due();
             }
             if self.core.lock().stopped.is_some() {
                 return;

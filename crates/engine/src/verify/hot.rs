@@ -1,0 +1,121 @@
+//! The hot table against the store: a counter that memory knows is base and cells of the store and what the open round adds. Reckoned
+//! here by itself, not by the code that loads counters.
+
+use tally_counter::{Generation, Key};
+
+use super::pass::Findings;
+use super::{Check, PassView};
+use crate::Error;
+use crate::core::Core;
+use crate::engine::Engine;
+use crate::load::{self, Snapshot};
+use crate::registry::Registry;
+use crate::table::CounterId;
+
+/// Places of the table that one step looks at.
+const STEP_PLACES: u32 = 4_096;
+/// Counters that one step reads.
+const STEP_COUNTERS: usize = 256;
+
+impl Engine {
+    /// Some counters of the table, from place `next` on. The caller holds rounds back, so that the store stands still; adds go on, and
+    /// are in the open round.
+    pub(super) fn look_at_memory(
+        &self,
+        next: &mut u32,
+        view: &mut PassView,
+        findings: &mut Findings,
+    ) -> Result<bool, Error> {
+        let (names, ended) = next_loaded(&self.core.lock(), next);
+        let keys: Vec<Key<'_>> = names.iter().filter_map(|name| Key::new(name.as_bytes()).ok()).collect();
+        let snapshots = load::counters(self.world.store.as_ref(), &self.registry, &keys)?;
+        let mut core = self.core.lock();
+        for (key, snapshot) in keys.iter().zip(&snapshots) {
+            view.hot = view.hot.saturating_add(1);
+            view.rows = view.rows.saturating_add(1);
+            let name = key.as_str();
+            let Some(id) = core.table.find(core.hash(name), name) else {
+                continue;
+            };
+            let Some(detail) = differs(&core, id, snapshot, &self.registry) else {
+                continue;
+            };
+            let mended = view.repairs.then(|| {
+                forget(&mut core, id);
+                "forgotten by memory: the next read goes by the store".to_owned()
+            });
+            findings.push(Check::Hot, name, detail, mended);
+        }
+        Ok(ended)
+    }
+}
+
+/// The names of counters that memory knows the value of, from place `next` on; whether the table's end was reached.
+fn next_loaded(core: &Core, next: &mut u32) -> (Vec<String>, bool) {
+    let places = u32::try_from(core.table.ids().size_hint().0).unwrap_or(u32::MAX);
+    let mut names = Vec::new();
+    let end = places.min(next.saturating_add(STEP_PLACES));
+    while *next < end && names.len() < STEP_COUNTERS {
+        let counter = core.table.get(CounterId(*next)).filter(|counter| counter.loaded);
+        names.extend(counter.map(|counter| counter.key().to_owned()));
+        *next = next.saturating_add(1);
+    }
+    (names, *next >= places)
+}
+
+/// What memory and store do not agree about.
+fn differs(core: &Core, id: CounterId, snapshot: &Snapshot, registry: &Registry) -> Option<String> {
+    let counter = core.table.get(id).filter(|counter| counter.loaded)?;
+    let open = counter
+        .delta_index(core.round)
+        .and_then(|index| core.open.deltas.get(index));
+    let known = counter.head.as_deref();
+    let stored = snapshot.head.as_ref();
+    if open.is_none_or(|delta| delta.head.is_none()) && known != stored {
+        return Some(format!("memory has the head {known:?}, the store {stored:?}"));
+    }
+    let generation = known.map_or(Generation::default(), |head| head.generation);
+    let cells = snapshot
+        .cells
+        .iter()
+        .filter(|(writer, life, _)| *life == generation.life && registry.is_summed(*writer));
+    let (mut value, mut exists) = (
+        known.map_or(0, |head| i128::from(head.base)),
+        known.is_some_and(|head| head.created),
+    );
+    for (_, _, cell) in cells {
+        exists = true;
+        if cell.n == generation.n {
+            value = value.saturating_add(cell.total);
+        }
+    }
+    if let Some(delta) = open {
+        value = value.saturating_add(delta.total);
+        exists |= delta.touched;
+    }
+    if exists != counter.exists {
+        let (memory, store) = (word(counter.exists), word(exists));
+        return Some(format!("memory says that it {memory}, the store that it {store}"));
+    }
+    (exists && value != counter.value).then(|| {
+        format!(
+            "memory has {}, the store and the open round add up to {value}",
+            counter.value
+        )
+    })
+}
+
+fn word(exists: bool) -> &'static str {
+    if exists { "exists" } else { "does not exist" }
+}
+
+/// The next read goes by the store. A head that the open round wrote stays.
+fn forget(core: &mut Core, id: CounterId) {
+    let round = core.round;
+    let Some(counter) = core.table.get_mut(id) else { return };
+    counter.loaded = false;
+    if counter.delta_index(round).is_none() {
+        core.table.set_head(id, None);
+    }
+    core.stamp = core.stamp.saturating_add(1);
+}

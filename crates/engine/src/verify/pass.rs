@@ -1,0 +1,343 @@
+//! A walk over everything that is compared, in steps: counters, the hot table, names, windows of counters that are not there, the
+//! ledger. Between two slices it is a place to go on from, so a pass takes no snapshot and no memory.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use tally_counter::{Key, WriterNumber};
+use tally_store::{Addresses, Table};
+
+use super::drift::{Log, Terms, find};
+use super::{Check, Drift, PassView, rows};
+use crate::Error;
+use crate::engine::Engine;
+use crate::ledger::Subject;
+use crate::round::{Own, Policies};
+
+/// Rows that one step of a walk reads to find counters.
+const STEP_ROWS: usize = 256;
+/// Rows after which a slice ends, however quick it was.
+const SLICE_ROWS: u64 = 50_000;
+/// Drifts of a pass that are logged one by one.
+const LOGGED: u64 = 20;
+
+/// A pass under way.
+#[derive(Debug)]
+pub(crate) struct Pass {
+    pub(super) view: PassView,
+    /// Somebody waits for it.
+    pub(super) wanted: bool,
+    phase: Phase,
+}
+
+#[derive(Debug)]
+enum Phase {
+    Counters(Walk),
+    Hot(u32),
+    Names(Vec<u8>),
+    Windows(Walk),
+    Ledger(Walk),
+    Ended,
+}
+
+/// Where a walk over a table goes on.
+#[derive(Debug, Default)]
+pub(super) struct Walk {
+    pub(super) cursor: Vec<u8>,
+    /// The last counter that was met: its rows may go on behind the cursor.
+    last: Vec<u8>,
+}
+
+/// What holds during a slice.
+pub(super) struct Frame {
+    pub(super) policies: Policies,
+    pub(super) logs: BTreeMap<WriterNumber, Log>,
+    /// Whether a source's round is open: it may have written a name and not yet the cell.
+    source_open: bool,
+}
+
+/// What a slice found, and what is to be repaired of it.
+#[derive(Default)]
+pub(super) struct Findings {
+    pub(super) drifts: Vec<Drift>,
+    pub(super) counters: BTreeSet<String>,
+    pub(super) subjects: BTreeSet<(Subject, WriterNumber)>,
+}
+
+impl Findings {
+    pub(super) fn counter(&mut self, check: Check, name: &str, detail: String) {
+        self.counters.insert(name.to_owned());
+        self.push(check, name, detail, None);
+    }
+
+    pub(super) fn push(&mut self, check: Check, subject: &str, detail: String, mended: Option<String>) {
+        let subject = subject.to_owned();
+        self.drifts.push(Drift {
+            check,
+            subject,
+            detail,
+            mended,
+        });
+    }
+}
+
+impl Frame {
+    /// What a counter's rows are held against.
+    pub(super) fn terms(&self, name: &str) -> Option<Terms<'_>> {
+        let (policy, boundaries) = self.policies.of(name)?;
+        let logs = &self.logs;
+        Some(Terms {
+            policy,
+            boundaries,
+            logs,
+        })
+    }
+}
+
+impl Pass {
+    pub(super) fn new(view: PassView, wanted: bool) -> Self {
+        let phase = Phase::Counters(Walk::default());
+        Self { view, wanted, phase }
+    }
+
+    pub(super) fn ended(&self) -> bool {
+        matches!(self.phase, Phase::Ended)
+    }
+
+    fn note(&mut self, drift: Drift) {
+        let Some(index) = Check::ALL.iter().position(|check| *check == drift.check) else {
+            return;
+        };
+        let add = |figures: &mut super::PerCheck| {
+            if let Some(figure) = figures.get_mut(index) {
+                *figure = figure.saturating_add(1);
+            }
+        };
+        add(&mut self.view.found);
+        if drift.mended.is_some() {
+            add(&mut self.view.mended);
+        }
+        if self.view.found() <= LOGGED {
+            let Drift {
+                check,
+                subject,
+                detail,
+                mended,
+            } = &drift;
+            tracing::error!(
+                counter = subject,
+                check = check.word(),
+                mended = mended.as_deref().unwrap_or("no"),
+                "drift: {detail}"
+            );
+        }
+        if self.view.drifts.len() < PassView::NAMED {
+            self.view.drifts.push(drift);
+        }
+    }
+}
+
+impl Engine {
+    /// What holds now, while the caller holds rounds back.
+    pub(super) fn frame(&self) -> Frame {
+        let policies = {
+            let core = self.core.lock();
+            let list = core
+                .namespaces
+                .iter()
+                .map(|one| (one.name.clone(), one.policy.clone(), one.boundaries));
+            Policies { list: list.collect() }
+        };
+        let own = self.registry.own();
+        let logs = self.registry.logs();
+        let source_open = logs
+            .iter()
+            .any(|(writer, log)| *writer != own && log.unsealed && log.pending.is_some());
+        Frame {
+            policies,
+            logs,
+            source_open,
+        }
+    }
+
+    /// Goes on with a pass for about `budget_us`, at least by one step. The caller holds rounds back.
+    pub(super) fn look(&self, own: &mut Own, pass: &mut Pass, budget_us: u64) -> Result<(), Error> {
+        let end_us = self.world.clock.monotonic_us().saturating_add(budget_us);
+        let end_rows = pass.view.rows.saturating_add(SLICE_ROWS);
+        let frame = self.frame();
+        let mut findings = Findings::default();
+        while !pass.ended() {
+            self.step(own, pass, &frame, &mut findings)?;
+            if self.world.clock.monotonic_us() >= end_us || pass.view.rows >= end_rows {
+                break;
+            }
+        }
+        let repaired = if pass.view.repairs {
+            self.repair(own, &mut findings)
+        } else {
+            Ok(())
+        };
+        for drift in findings.drifts {
+            pass.note(drift);
+        }
+        repaired
+    }
+
+    fn step(&self, own: &Own, pass: &mut Pass, frame: &Frame, findings: &mut Findings) -> Result<(), Error> {
+        let Pass { view, phase, .. } = pass;
+        match phase {
+            Phase::Counters(walk) => {
+                if self.look_at_counters(walk, view, frame, findings)? {
+                    *phase = Phase::Hot(0);
+                }
+            }
+            Phase::Hot(next) => {
+                if self.look_at_memory(next, view, findings)? {
+                    *phase = Phase::Names(Vec::new());
+                }
+            }
+            Phase::Names(after) => {
+                if self.look_at_names(after, view, frame, findings)? {
+                    *phase = Phase::Windows(Walk::default());
+                }
+            }
+            Phase::Windows(walk) => {
+                if self.look_at_windows(walk, view, findings)? {
+                    *phase = Phase::Ledger(Walk::default());
+                }
+            }
+            Phase::Ledger(walk) => {
+                if self.look_at_ledger(own, walk, view, frame, findings)? {
+                    *phase = Phase::Ended;
+                }
+            }
+            Phase::Ended => {}
+        }
+        Ok(())
+    }
+
+    /// Some counters' rows against one another, and their names.
+    fn look_at_counters(
+        &self,
+        walk: &mut Walk,
+        view: &mut PassView,
+        frame: &Frame,
+        findings: &mut Findings,
+    ) -> Result<bool, Error> {
+        let (names, ended) = self.next_counters(Table::Counters, walk)?;
+        let keys: Vec<Key<'_>> = names.iter().filter_map(|name| Key::new(name.as_bytes()).ok()).collect();
+        let counters = rows::read(self.world.store.as_ref(), &keys, true)?;
+        let named = self.named(&keys)?;
+        for ((key, counter), named) in keys.iter().zip(&counters).zip(named) {
+            view.counters = view.counters.saturating_add(1);
+            view.rows = view.rows.saturating_add(counter.read);
+            let Some(terms) = frame.terms(key.as_str()) else {
+                continue;
+            };
+            for (check, detail) in find(counter, &terms) {
+                findings.counter(check, key.as_str(), detail);
+            }
+            if counter.is_there() && named.is_none() {
+                findings.counter(Check::Names, key.as_str(), "its name is not in the store".to_owned());
+            }
+        }
+        Ok(ended)
+    }
+
+    /// Names of which no counter is there.
+    fn look_at_names(
+        &self,
+        after: &mut Vec<u8>,
+        view: &mut PassView,
+        frame: &Frame,
+        findings: &mut Findings,
+    ) -> Result<bool, Error> {
+        let mut names: Vec<String> = Vec::new();
+        let store = self.world.store.as_ref();
+        store.names(b"", after, STEP_ROWS, &mut |_, row| {
+            after_is(&mut names, row.address.key);
+            Ok(())
+        })?;
+        let Some(last) = names.last() else { return Ok(true) };
+        *after = last.as_bytes().to_vec();
+        let keys: Vec<Key<'_>> = names.iter().filter_map(|name| Key::new(name.as_bytes()).ok()).collect();
+        let counters = rows::read(store, &keys, false)?;
+        for (key, counter) in keys.iter().zip(&counters) {
+            view.names = view.names.saturating_add(1);
+            view.rows = view.rows.saturating_add(counter.read).saturating_add(1);
+            if !counter.is_there() && !frame.source_open {
+                findings.counter(
+                    Check::Names,
+                    key.as_str(),
+                    "neither a cell nor a head says that it exists".to_owned(),
+                );
+            }
+        }
+        Ok(false)
+    }
+
+    /// Windows of counters that have no other row: the walk over counters does not meet those.
+    fn look_at_windows(&self, walk: &mut Walk, view: &mut PassView, findings: &mut Findings) -> Result<bool, Error> {
+        let (names, ended) = self.next_counters(Table::Windows, walk)?;
+        let keys: Vec<Key<'_>> = names.iter().filter_map(|name| Key::new(name.as_bytes()).ok()).collect();
+        let prefixes: Vec<Vec<u8>> = keys.iter().map(|key| rows::prefix(*key)).collect();
+        let ranges: Vec<_> = keys
+            .iter()
+            .zip(&prefixes)
+            .map(|(key, prefix)| rows::range(*key, Table::Counters, prefix, 1))
+            .collect();
+        let mut there = vec![false; keys.len()];
+        self.world.store.scan(&ranges, &mut |index, _| {
+            if let Some(there) = there.get_mut(index) {
+                *there = true;
+            }
+            Ok(())
+        })?;
+        view.rows = view.rows.saturating_add(u64::try_from(STEP_ROWS).unwrap_or(0));
+        for (key, _) in keys.iter().zip(there).filter(|(_, there)| !there) {
+            let detail = "it has windows, and neither a cell nor a head".to_owned();
+            findings.counter(Check::History, key.as_str(), detail);
+        }
+        Ok(ended)
+    }
+
+    /// The counters that a step of a walk over a table meets, each once.
+    fn next_counters(&self, table: Table, walk: &mut Walk) -> Result<(Vec<String>, bool), Error> {
+        let Walk { cursor, last } = walk;
+        let mut names: Vec<String> = Vec::new();
+        let next = self.world.store.walk(table, cursor, STEP_ROWS, &mut |_, row| {
+            let (key, _) = tally_counter::CounterRow::decode(row.address.key)?;
+            if last.as_slice() != key.as_bytes() {
+                *last = key.as_bytes().to_vec();
+                names.push(key.as_str().to_owned());
+            }
+            Ok(())
+        })?;
+        let ended = next.is_none();
+        *cursor = next.unwrap_or_default();
+        Ok((names, ended))
+    }
+
+    /// The positions of some counters' names, `None` for one that is not in the store.
+    pub(super) fn named(&self, keys: &[Key<'_>]) -> Result<Vec<Option<u64>>, Error> {
+        let mut addresses = Addresses::new();
+        for key in keys {
+            addresses.push_with(Table::Names, key.slot().number(), |out| {
+                out.extend_from_slice(key.as_bytes());
+            });
+        }
+        let mut named = vec![None; keys.len()];
+        self.world.store.get(&addresses, &mut |index, row| {
+            if let Some(place) = named.get_mut(index) {
+                *place = Some(row.position);
+            }
+            Ok(())
+        })?;
+        Ok(named)
+    }
+}
+
+fn after_is(names: &mut Vec<String>, name: &[u8]) {
+    if let Ok(name) = std::str::from_utf8(name) {
+        names.push(name.to_owned());
+    }
+}

@@ -1,5 +1,6 @@
 // The first page, the largest, the ledger, explain, sign-in, errors.
-import { expect, test } from './tally';
+import { AxeBuilder } from '@axe-core/playwright';
+import { expect, server, test } from './tally';
 
 test('the first page shows what is counted and how the service is', async ({ page }) => {
   await page.goto('/');
@@ -49,6 +50,44 @@ test('the ledger adds up, for every source and namespace', async ({ page }) => {
   }
   await expect(page.getByRole('region', { name: 'Sources' })).toContainText('✓ adds up');
   expect(rows.some(([received]) => received === '9,999')).toBe(true);
+});
+
+test('all sums are checked on request, and when that was is shown', async ({ page, request }) => {
+  await page.goto('/ledger');
+  const sums = page.getByRole('region', { name: 'Sums' });
+  await expect(sums.locator('.checks dt')).toHaveCount(7);
+  const before = ((await (await request.get(`${server}/v1/verify`)).json()) as { passes: number }).passes;
+  await sums.getByRole('button', { name: 'Check now' }).click();
+  await expect(sums.getByRole('status')).toContainText('Last whole pass');
+  await expect(sums.getByText('✓ agree')).toBeVisible();
+  await expect(sums.getByRole('status')).toContainText(/\d+ ms over 1,\d+ counters/);
+  await expect(sums.locator('.drifts')).toHaveCount(0);
+  const after = ((await (await request.get(`${server}/v1/verify`)).json()) as { passes: number }).passes;
+  expect(after).toBeGreaterThan(before);
+});
+
+test('drift in the store is named', async ({ page }) => {
+  await page.route('**/v1/verify*', async (route) => {
+    const verified = await (await route.fetch()).json();
+    verified.checks[1].drift = 2;
+    const drift = { check: 'history', detail: 'writer 1 counted 10; its windows of 1m and what left them add up to 7', mended: null };
+    const named = ['orders', `long:${'x'.repeat(600)}`].map((subject) => ({ ...drift, subject }));
+    verified.running = null;
+    verified.last = { number: 1, repairs: false, started: '2026-01-01T00:00:00Z', ended: '2026-01-01T00:00:01Z', took_ms: 1000, counters: 5, hot: 2, names: 5, rows: 40, found: 3, mended: 0, drifts: named, error: null };
+    await route.fulfill({ json: verified });
+  });
+  for (const width of [1280, 360]) {
+    await page.setViewportSize({ width, height: 740 });
+    await page.goto('/ledger');
+    const sums = page.getByRole('region', { name: 'Sums' });
+    await expect(sums.getByText('✗ drift 2')).toBeVisible();
+    await expect(sums.getByRole('listitem').first()).toContainText('orders');
+    await expect(sums.getByRole('listitem').first()).toContainText('not mended');
+    await expect(sums).toContainText('and 1 more');
+    const [content, screen] = await page.evaluate(() => [document.documentElement.scrollWidth, document.documentElement.clientWidth]);
+    expect(content).toBeLessThanOrEqual(screen!);
+    expect((await new AxeBuilder({ page }).analyze()).violations).toEqual([]);
+  }
 });
 
 test('a ledger that does not add up is shown as drift', async ({ page }) => {

@@ -117,6 +117,15 @@ fn check(settings: &Settings) -> Result<(), String> {
 }
 
 fn open(settings: &Settings) -> Result<(Arc<Engine>, RulesInForce), String> {
+    let engine = open_engine(settings)?;
+    let rules = RulesInForce::load(&engine, settings.rules.as_deref())?;
+    engine.verify_every(settings.verify_interval_ms);
+    engine.start().map_err(|error| error.to_string())?;
+    Ok((engine, rules))
+}
+
+/// Store and engine of a data directory; nothing runs by itself yet.
+pub(crate) fn open_engine(settings: &Settings) -> Result<Arc<Engine>, String> {
     let disk = SystemDisk::open(&settings.data)?;
     let store_settings = EmbeddedSettings {
         cache_bytes: settings.store_cache_bytes,
@@ -141,10 +150,8 @@ fn open(settings: &Settings) -> Result<(Arc<Engine>, RulesInForce), String> {
         token_window_ms: settings.token_window_ms,
         token_limit: settings.token_limit,
     };
-    let engine = Arc::new(Engine::open(engine_settings, world).map_err(|error| error.to_string())?);
-    let rules = RulesInForce::load(&engine, settings.rules.as_deref())?;
-    engine.start().map_err(|error| error.to_string())?;
-    Ok((engine, rules))
+    let engine = Engine::open(engine_settings, world).map_err(|error| error.to_string())?;
+    Ok(Arc::new(engine))
 }
 
 fn ready_line(http: &TcpListener, resp: &TcpListener) -> Result<String, String> {

@@ -25,3 +25,5 @@ mod history;
 mod life;
 #[path = "http/server.rs"]
 mod server;
+#[path = "http/verify.rs"]
+mod verify;

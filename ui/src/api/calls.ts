@@ -1,10 +1,15 @@
 // The calls the pages make, by name. Nothing is kept between calls.
 import { get, post } from './client';
-import type { Counters, Explanation, History, Ledger, Query, Status } from './shapes';
+import type { Counters, Explanation, History, Integer, Ledger, Query, Status, Verified } from './shapes';
 
 export const status = (signal?: AbortSignal) => get<Status>('status', [], signal);
 
 export const ledger = (signal?: AbortSignal) => get<Ledger>('ledger', [], signal);
+
+export const verified = (signal?: AbortSignal) => get<Verified>('verify', [], signal);
+
+/** Asks for a pass over all sums that only looks; it has ended when the last one's number is at least the answer's. */
+export const verify = () => post<{ number: Integer }>('verify', { repair: false });
 
 export const explain = (key: string, signal?: AbortSignal) => get<Explanation>('explain', [['key', key]], signal);
 

@@ -71,6 +71,39 @@ export interface Ledger {
   namespaces: LedgerEntry[];
 }
 
+/** Two things that should be equal and are not. */
+export interface Drift {
+  check: string;
+  subject: string;
+  detail: string;
+  mended: string | null;
+}
+
+/** A walk over all sums. */
+export interface Pass {
+  number: Integer;
+  repairs: boolean;
+  started: string;
+  ended: string | null;
+  took_ms: Integer | null;
+  counters: Integer;
+  hot: Integer;
+  names: Integer;
+  rows: Integer;
+  found: Integer;
+  mended: Integer;
+  drifts: Drift[];
+  error: string | null;
+}
+
+export interface Verified {
+  every_ms: Integer;
+  passes: Integer;
+  checks: { check: string; meaning: string; drift: Integer; found: Integer; mended: Integer }[];
+  running: Pass | null;
+  last: Pass | null;
+}
+
 export interface Status {
   version: string;
   node: string;

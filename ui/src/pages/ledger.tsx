@@ -2,6 +2,7 @@
 import * as calls from '../api/calls';
 import type { LedgerEntry } from '../api/shapes';
 import { Failed, Loading } from '../parts/notice';
+import { Sums } from '../parts/sums';
 import { useResource } from '../state/resource';
 import { digits, exact, share, sum } from '../words/number';
 
@@ -43,6 +44,7 @@ export function LedgerPage() {
           <Meanings />
         </>
       )}
+      <Sums />
     </>
   );
 }

@@ -390,7 +390,7 @@ const DAMAGES: [Damage; 14] = [
         |store| {
             change_cell(store, "plain", OWN, |cell| {
                 cell.position = cell.position.after(1 << 40).unwrap();
-            })
+            });
         },
         Check::Positions,
         "plain",

@@ -1,4 +1,4 @@
-//! The command line. Exit codes: 0 done, 1 failed, 2 wrong usage.
+//! The command line. Exit codes: 0 done, 1 failed, 2 wrong usage; `verify` has two more.
 
 mod add;
 mod bench;
@@ -52,7 +52,7 @@ enum Command {
     Explain(explain::Arguments),
     /// Shows the conservation figures
     Ledger(ledger::Arguments),
-    /// Checks that all sums agree
+    /// Checks that all sums agree; mends what is derived
     Verify(verify::Arguments),
     /// Shows every setting, its value and where it came from
     Config(ConfigArguments),
@@ -103,6 +103,9 @@ enum Failure {
     /// It failed.
     #[error("{0}")]
     Failed(String),
+    /// It did what it was asked to, and this exit code says what it found.
+    #[error("{1}")]
+    Told(u8, String),
 }
 
 /// Runs the command that the arguments say.
@@ -144,7 +147,11 @@ fn run(arguments: Vec<OsString>) -> ExitCode {
         Ok(()) => ExitCode::SUCCESS,
         Err(failure) => {
             drop(writeln!(std::io::stderr(), "tally: {failure}"));
-            ExitCode::from(if matches!(failure, Failure::Usage(_)) { 2 } else { 1 })
+            ExitCode::from(match failure {
+                Failure::Usage(_) => 2,
+                Failure::Failed(_) => 1,
+                Failure::Told(code, _) => code,
+            })
         }
     }
 }

@@ -180,6 +180,13 @@ pub(crate) const ALL: &[Definition] = &[
         "never forgets early, so it must refuse",
     ),
     setting(
+        "verify_interval",
+        Kind::duration("0s", "30d"),
+        "60s",
+        "The time from the end of one pass over all sums to the next; 0s: none but those asked for",
+        "drift is known within minutes, at a tenth of a core while a pass is under way",
+    ),
+    setting(
         "max_connections",
         Kind::count(1, 1_000_000),
         "10000",

@@ -25,6 +25,16 @@ pub(crate) struct Flags {
     pub(super) set: BTreeMap<&'static str, String>,
 }
 
+impl Flags {
+    /// One setting, as its flag would set it.
+    pub(crate) fn with(name: &'static str, text: &str) -> Self {
+        Self {
+            config: None,
+            set: BTreeMap::from([(name, text.to_owned())]),
+        }
+    }
+}
+
 impl clap::FromArgMatches for Flags {
     fn from_arg_matches(matches: &ArgMatches) -> Result<Self, clap::Error> {
         let mut flags = Self {

@@ -30,6 +30,8 @@ pub(crate) struct Settings {
     pub(crate) store_cache_bytes: u64,
     pub(crate) token_window_ms: u64,
     pub(crate) token_limit: u64,
+    /// How often all sums are compared; 0: never.
+    pub(crate) verify_interval_ms: u64,
     pub(crate) limits: Limits,
     /// About variables that mean nothing.
     pub(crate) warnings: Vec<String>,
@@ -75,6 +77,7 @@ impl Settings {
             store_cache_bytes: raw.bytes("store_cache"),
             token_window_ms: raw.ms("token_window"),
             token_limit: raw.count("token_limit"),
+            verify_interval_ms: raw.ms("verify_interval"),
             limits: limits(&raw),
             warnings,
         })

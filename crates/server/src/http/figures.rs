@@ -1,7 +1,7 @@
 //! What `/metrics` shows of the engine: adds, journal, rounds, hot table, store, ledger.
 
 use tally_counter::Outcome;
-use tally_engine::{LedgerView, Status, SubjectFigures};
+use tally_engine::{Check, LedgerView, PerCheck, Status, SubjectFigures, VerifyView};
 
 use crate::metrics::Described;
 
@@ -9,11 +9,17 @@ use crate::metrics::Described;
 const MAX_SUBJECTS: usize = 100;
 
 /// The families.
-pub(super) fn families(status: &Status, ledger: &LedgerView, counters: u64, started_ms: u64) -> Vec<Described> {
+pub(super) fn families(
+    status: &Status,
+    ledger: &LedgerView,
+    verified: &VerifyView,
+    counters: u64,
+    started_ms: u64,
+) -> Vec<Described> {
     let gauge = |name, help, value: u64| Described::gauge(name, help, value as f64);
     let seconds = |ms: u64| ms as f64 / 1_000.0;
     let ratio = |part: u64, whole: u64| if whole == 0 { 0.0 } else { part as f64 / whole as f64 };
-    vec![
+    let mut families = vec![
         Described::total("tally_adds", "Adds counted.", status.adds),
         gauge("tally_counters", "Counters that exist.", counters),
         gauge("tally_hot_counters", "Counters in the hot table.", status.hot_counters),
@@ -100,6 +106,39 @@ pub(super) fn families(status: &Status, ledger: &LedgerView, counters: u64, star
             "Adds received, by namespace and outcome.",
             "namespace",
             &ledger.namespaces,
+        ),
+    ];
+    families.extend(drift(verified));
+    families
+}
+
+fn drift(verified: &VerifyView) -> Vec<Described> {
+    let labels = |check: Check| vec![("check", check.word().to_owned())];
+    let each = |figures: PerCheck| Check::ALL.map(labels).into_iter().zip(figures);
+    let last_ms = verified.last.as_ref().and_then(|pass| pass.ended_ms).unwrap_or(0);
+    vec![
+        Described::gauges(
+            "tally_drift",
+            "Sums that do not agree, by what was compared: of the last whole pass, or the one under way.",
+            each(verified.drift())
+                .map(|(labels, count)| (labels, count as f64))
+                .collect(),
+        ),
+        Described::totals(
+            "tally_drift_found",
+            "Sums that were found not to agree.",
+            each(verified.found).collect(),
+        ),
+        Described::totals(
+            "tally_drift_mended",
+            "Sums that did not agree and were mended.",
+            each(verified.mended).collect(),
+        ),
+        Described::total("tally_verify_passes", "Passes over all sums.", verified.passes),
+        Described::gauge(
+            "tally_verify_last_seconds",
+            "When the last pass over all sums ended, Unix time; 0: none has.",
+            last_ms as f64 / 1_000.0,
         ),
     ]
 }

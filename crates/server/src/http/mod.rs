@@ -24,6 +24,7 @@ mod router;
 mod rules;
 mod status;
 mod ui;
+mod verify;
 mod watch;
 
 use std::sync::Arc;
@@ -42,6 +43,7 @@ use crate::refusal::{ErrorKind, Refusal};
 use crate::service::Service;
 pub(crate) use openapi::document as openapi_document;
 pub(crate) use rules::RulesInForce;
+pub(crate) use verify::PassShape;
 
 /// The longest request line and headers, in bytes. A query string holds up to 64 keys of 1,024 bytes, percent-encoded.
 const MAX_HEAD_BYTES: usize = 256 * 1_024;

@@ -3,7 +3,7 @@
 use utoipa::OpenApi;
 
 use super::answer::{self, Answer};
-use super::{add, events, explain, history, ingest, ledger, namespaces, query, read, rules, status, watch};
+use super::{add, events, explain, history, ingest, ledger, namespaces, query, read, rules, status, verify, watch};
 use crate::refusal::Refusal;
 
 #[derive(OpenApi)]
@@ -15,7 +15,7 @@ use crate::refusal::Refusal;
     ),
     paths(
         add::add, read::counter, read::get, read::counters, watch::watch, history::history, query::query, events::events,
-        rules::get, rules::put, namespaces::list, namespaces::get, namespaces::put, explain::explain, ledger::ledger,
+        rules::get, rules::put, namespaces::list, namespaces::get, namespaces::put, explain::explain, ledger::ledger, verify::get, verify::post,
         ingest::open, ingest::chunk, ingest::finish,
         status::status, status::health, status::ready, status::metrics,
     ),

@@ -11,7 +11,7 @@ use super::answer::Answer;
 use super::request::Asked;
 use super::{
     Http, add, events, explain, history, ingest, ledger, namespaces, openapi, problem, query, read, rules, status, ui,
-    watch,
+    verify, watch,
 };
 use crate::metrics::Face;
 use crate::refusal::{ErrorKind, Refusal};
@@ -25,6 +25,7 @@ fn methods(path: &str) -> &'static [&'static str] {
     match path {
         "/v1/add" | "/v1/get" | "/v1/events" => &["POST"],
         "/v1/rules" => &["GET", "HEAD", "PUT"],
+        "/v1/verify" => &["GET", "HEAD", "POST"],
         "/v1/counter" | "/v1/counters" | "/v1/history" | "/v1/query" | "/v1/watch" | "/v1/explain" | "/v1/ledger"
         | "/v1/namespaces" | "/v1/status" | "/healthz" | "/readyz" | "/metrics" | "/openapi.json" => &["GET", "HEAD"],
         path if path.starts_with(NAMESPACES) => &["GET", "HEAD", "PUT"],
@@ -119,6 +120,8 @@ async fn dispatch(http: &Arc<Http>, asked: &Asked) -> Result<Answer, Refusal> {
         "/v1/events" => events::events(http, asked).await,
         "/v1/explain" => explain::explain(http, asked).await,
         "/v1/ledger" => ledger::ledger(http, asked).await,
+        "/v1/verify" if asked.method == Method::POST => verify::post(http, asked),
+        "/v1/verify" => verify::get(http, asked),
         "/v1/namespaces" => namespaces::list(http, asked),
         "/v1/rules" if put => rules::put(http, asked).await,
         "/v1/rules" => rules::get(http, asked),

@@ -116,7 +116,8 @@ pub(super) async fn metrics(http: &Http, asked: &Asked) -> Result<Answer, Refusa
         .service
         .blocking(|engine| Ok::<_, tally_engine::Error>((engine.status(), engine.ledger()?, engine.count()?)))
         .await?;
-    let families = figures::families(&status, &ledger, counters, http.started_ms);
+    let verified = http.service.engine().verified();
+    let families = figures::families(&status, &ledger, &verified, counters, http.started_ms);
     let text = metrics::text(http.service.metrics(), families)
         .map_err(|error| Refusal::internal(format!("the metrics cannot be written: {error}")))?;
     Ok(answer::text(

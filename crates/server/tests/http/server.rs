@@ -39,8 +39,13 @@ impl Server {
 
     /// On a data directory of the caller's.
     pub(crate) fn start_on(data: &Path, arguments: &[&str]) -> Self {
+        Self::start_logged(data, arguments, Stdio::null())
+    }
+
+    /// With its log somewhere.
+    pub(crate) fn start_logged(data: &Path, arguments: &[&str], log: Stdio) -> Self {
         let mut command = Self::command(data, arguments);
-        let mut child = command.stdout(Stdio::piped()).stderr(Stdio::null()).spawn().unwrap();
+        let mut child = command.stdout(Stdio::piped()).stderr(log).spawn().unwrap();
         let mut ready = String::new();
         BufReader::new(child.stdout.take().unwrap())
             .read_line(&mut ready)

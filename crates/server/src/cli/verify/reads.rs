@@ -1,26 +1,18 @@
-//! `tally verify`: checks on live data that sums agree (promises 1 and 3). Reads only, through the API.
+//! Checks what clients read: that each counter's answers agree with one another, and the ledger's figures too. Through the API, a counter
+//! at a time.
 
 use serde_json::Value;
 
-use super::client::{Client, elements, integer, text};
-use super::ledger::OUTCOMES;
-use super::output::{plain, print};
-use super::{Failure, Server};
+use crate::cli::Failure;
+use crate::cli::client::{Client, elements, integer, text};
+use crate::cli::ledger::OUTCOMES;
+use crate::cli::output::{plain, print};
 
 /// A counter that is being added to may be read between two of its parts: it is looked at so often before it counts as drift.
 const LOOKS: usize = 5;
 /// Drifts that are named.
 const SHOWN: usize = 20;
 const PAGE: &str = "1000";
-
-#[derive(Debug, clap::Args)]
-pub(super) struct Arguments {
-    /// Only counters whose names begin so
-    #[arg(default_value = "")]
-    prefix: String,
-    #[command(flatten)]
-    server: Server,
-}
 
 #[derive(Debug, Default)]
 struct Checked {
@@ -29,17 +21,16 @@ struct Checked {
     drifts: Vec<String>,
 }
 
-pub(super) fn run(arguments: &Arguments) -> Result<(), Failure> {
-    let client = arguments.server.client();
+pub(super) fn check(client: &Client, prefix: &str) -> Result<(), Failure> {
     let mut checked = Checked::default();
     let mut after = String::new();
     loop {
         let page = client.get(
             "/v1/counters",
-            &[("prefix", &arguments.prefix), ("after", &after), ("limit", PAGE)],
+            &[("prefix", prefix), ("after", &after), ("limit", PAGE)],
         )?;
         for counter in elements(&page, "counters") {
-            check_counter(&client, &text(counter, "key"), &mut checked)?;
+            check_counter(client, &text(counter, "key"), &mut checked)?;
         }
         match page.get("next").and_then(Value::as_str) {
             Some(next) => next.clone_into(&mut after),
@@ -67,14 +58,17 @@ pub(super) fn run(arguments: &Arguments) -> Result<(), Failure> {
         print(&format!("drift: {drift}\n"))?;
     }
     print(&format!(
-        "checked {counters} counters: value = base + cells, and history = counted in {steps} steps; \
+        "read {counters} counters: value = base + cells, and history = counted in {steps} steps; \
          the ledger of {} sources and {} namespaces\n",
         sources.len(),
         namespaces.len()
     ))?;
     match drifts.len() {
-        0 => print("all sums agree\n"),
-        some => Err(Failure::Failed(format!("{some} sums do not agree"))),
+        0 => print("all reads agree\n"),
+        some => Err(Failure::Told(
+            super::FOUND,
+            format!("{some} sums do not agree as they are read"),
+        )),
     }
 }
 

@@ -117,7 +117,7 @@ impl Engine {
         bytes > self.settings.hot_budget_bytes / 2
     }
 
-    fn try_round(&self) -> bool {
+    pub(crate) fn try_round(&self) -> bool {
         match self.round() {
             Ok(()) => true,
             Err(Error::Unavailable(why)) => {

@@ -101,8 +101,9 @@ impl Engine {
         number
     }
 
-    /// A whole pass, now. Blocks; rounds go on between its slices.
+    /// A whole pass, now, over all that was written until now. Blocks; rounds go on between its slices.
     pub fn verify(&self, repairs: bool) -> Result<PassView, Error> {
+        self.round()?;
         let number = {
             let mut own = self.own.lock();
             let mut state = self.verifier.state.lock();
@@ -136,7 +137,13 @@ impl Engine {
         if let Some((number, repairs)) = state.wanted.filter(|_| is_free) {
             state.wanted = None;
             own.pass = Some(self.begin_pass(&mut state, number, repairs, true));
-        } else if own.pass.is_none() && every_ms > 0 && now_us >= state.due_us {
+            drop(state);
+            drop(own);
+            // Whoever asks wants to know of what was written until now.
+            self.try_round();
+            return now_us;
+        }
+        if own.pass.is_none() && every_ms > 0 && now_us >= state.due_us {
             state.number = state.number.saturating_add(1);
             let number = state.number;
             own.pass = Some(self.begin_pass(&mut state, number, false, false));

@@ -223,7 +223,7 @@ impl Engine {
         frame: &Frame,
         findings: &mut Findings,
     ) -> Result<bool, Error> {
-        let (names, ended) = self.next_counters(Table::Counters, walk)?;
+        let (names, ended) = self.next_counters(Table::Counters, walk, &mut 0)?;
         let keys: Vec<Key<'_>> = names.iter().filter_map(|name| Key::new(name.as_bytes()).ok()).collect();
         let counters = rows::read(self.world.store.as_ref(), &keys, true)?;
         let named = self.named(&keys)?;
@@ -277,7 +277,7 @@ impl Engine {
 
     /// Windows of counters that have no other row: the walk over counters does not meet those.
     fn look_at_windows(&self, walk: &mut Walk, view: &mut PassView, findings: &mut Findings) -> Result<bool, Error> {
-        let (names, ended) = self.next_counters(Table::Windows, walk)?;
+        let (names, ended) = self.next_counters(Table::Windows, walk, &mut view.rows)?;
         let keys: Vec<Key<'_>> = names.iter().filter_map(|name| Key::new(name.as_bytes()).ok()).collect();
         let prefixes: Vec<Vec<u8>> = keys.iter().map(|key| rows::prefix(*key)).collect();
         let ranges: Vec<_> = keys
@@ -292,7 +292,6 @@ impl Engine {
             }
             Ok(())
         })?;
-        view.rows = view.rows.saturating_add(u64::try_from(STEP_ROWS).unwrap_or(0));
         for (key, _) in keys.iter().zip(there).filter(|(_, there)| !there) {
             let detail = "it has windows, and neither a cell nor a head".to_owned();
             findings.counter(Check::History, key.as_str(), detail);
@@ -301,10 +300,11 @@ impl Engine {
     }
 
     /// The counters that a step of a walk over a table meets, each once.
-    fn next_counters(&self, table: Table, walk: &mut Walk) -> Result<(Vec<String>, bool), Error> {
+    fn next_counters(&self, table: Table, walk: &mut Walk, rows: &mut u64) -> Result<(Vec<String>, bool), Error> {
         let Walk { cursor, last } = walk;
         let mut names: Vec<String> = Vec::new();
         let next = self.world.store.walk(table, cursor, STEP_ROWS, &mut |_, row| {
+            *rows = rows.saturating_add(1);
             let (key, _) = tally_counter::CounterRow::decode(row.address.key)?;
             if last.as_slice() != key.as_bytes() {
                 *last = key.as_bytes().to_vec();

@@ -158,7 +158,7 @@ fn damage(data: &Path) {
         cell.position = Position::new(cell.position.number() + 1_000_000).unwrap();
     });
     remove(&store, address(&cell_row("cell"), Table::Counters, "cell"));
-    let mut key = b"sapi\0".to_vec();
+    let mut key = b"sunknown\0".to_vec();
     key.extend(WRITER.0.to_be_bytes());
     let ledger = Address {
         table: Table::Ledger,
@@ -215,7 +215,7 @@ fn assert_named(said: &str) {
             "{check} {counter}: {said}"
         );
     }
-    assert!(said.contains("drift (ledger): source api (writer 1): "), "{said}");
+    assert!(said.contains("drift (ledger): source unknown (writer 1): "), "{said}");
 }
 
 /// The value of a metric.
@@ -258,7 +258,7 @@ fn damage_of_each_kind_is_found_by_the_reconciler_and_mended_on_request() {
         &[("content-type", "application/cloudevents+json")],
         b"{}",
     );
-    assert_eq!(broken.status, 400, "{broken:?}");
+    assert_eq!(broken.status, 200, "{broken:?}");
     let (exit, said) = verify(&server, &["--reads"]);
     assert_eq!(exit, 0, "{said}");
     assert!(
@@ -284,7 +284,8 @@ fn damage_of_each_kind_is_found_by_the_reconciler_and_mended_on_request() {
             "{check}: {pass}"
         );
     }
-    assert_eq!(metric(&server, r#"tally_drift{check="names"}"#), "2.0");
+    // `unnamed`, `nobody`, and `cell`, whose name is left without one.
+    assert_eq!(metric(&server, r#"tally_drift{check="names"}"#), "3.0");
     assert_eq!(metric(&server, r#"tally_drift{check="hot"}"#), "0.0");
     let logged = std::fs::read_to_string(&log).unwrap();
     assert!(

@@ -4,10 +4,11 @@ use serde::{Deserialize, Serialize};
 use tally_engine::{Check, PassView, VerifyView};
 use utoipa::ToSchema;
 
+use super::Http;
 use super::answer::{self, Answer};
 use super::request::Asked;
-use super::{Http, when};
 use crate::refusal::Refusal;
+use crate::when;
 
 /// What is known of drift.
 #[derive(Debug, Serialize, ToSchema)]

@@ -101,9 +101,9 @@ impl Engine {
         number
     }
 
-    /// A whole pass, now, over all that was written until now. Blocks; rounds go on between its slices.
+    /// A whole pass, now, over what rounds have brought to the store. Blocks; rounds go on between its slices. It begins with no round of its
+    /// own: one that met a row beyond it could not be ended, and a repair takes such rows back first.
     pub fn verify(&self, repairs: bool) -> Result<PassView, Error> {
-        self.round()?;
         let number = {
             let mut own = self.own.lock();
             let mut state = self.verifier.state.lock();
@@ -139,8 +139,10 @@ impl Engine {
             own.pass = Some(self.begin_pass(&mut state, number, repairs, true));
             drop(state);
             drop(own);
-            // Whoever asks wants to know of what was written until now.
-            self.try_round();
+            // Whoever asks wants to know of what was written until now; a repair first takes back rows that no round could go on from.
+            if !repairs {
+                self.try_round();
+            }
             return now_us;
         }
         if own.pass.is_none() && every_ms > 0 && now_us >= state.due_us {

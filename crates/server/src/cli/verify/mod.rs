@@ -76,7 +76,7 @@ pub(super) fn run(arguments: &Arguments) -> Result<(), Failure> {
     if let Some(data) = &arguments.data {
         let offline = offline::Offline::open(data)?;
         let done = verify(&offline, arguments);
-        offline.close()?;
+        offline.close(!matches!(done, Err(Failure::Told(FOUND, _) | Failure::Failed(_))))?;
         return done;
     }
     let client = arguments.server.client();

@@ -3,6 +3,7 @@
 //! Servers take turns, each figure is the median of several rounds, and a round ends when the server has come to rest,
 //! so that no one's late work is measured as the other's.
 
+mod engine;
 mod figures;
 mod history;
 mod incr;
@@ -12,6 +13,7 @@ mod million;
 mod process;
 mod random;
 mod report;
+mod scale;
 
 use anyhow::{Context, Result, bail, ensure};
 
@@ -30,10 +32,11 @@ pub(crate) struct Bench {
 
 /// The rows by name, each with the section it makes.
 type Row = (&'static str, fn(&Bench) -> Result<String>);
-const ROWS: [Row; 6] = [
+const ROWS: [Row; 7] = [
     ("incr", incr::section),
     ("latency", latency::section),
     ("ingest", ingest::section),
+    ("engine", engine::section),
     ("memory", million::memory),
     ("start", million::start),
     ("history", history::section),
@@ -41,11 +44,13 @@ const ROWS: [Row; 6] = [
 
 pub(crate) fn bench(arguments: &[String]) -> Result<()> {
     child::end_all_on_interrupt()?;
-    let (mut quick, mut write, mut names) = (false, false, Vec::new());
-    for argument in arguments {
+    let (mut quick, mut write, mut names, mut scale) = (false, false, Vec::new(), None);
+    let mut arguments = arguments.iter();
+    while let Some(argument) = arguments.next() {
         match argument.as_str() {
             "--quick" => quick = true,
             "--write" => write = true,
+            "--scale" => scale = Some(scale::size(arguments.next().map_or("", String::as_str))?),
             name => names.push(name),
         }
     }
@@ -61,12 +66,20 @@ pub(crate) fn bench(arguments: &[String]) -> Result<()> {
         quick,
     };
     let mut report = Report::begin(&bench)?;
+    if let Some(counters) = scale {
+        report.add("scale", scale::section(&bench, counters)?);
+        return finish(&bench, &report, write);
+    }
     for (name, section) in rows {
         println!("\n=== {name}");
         let text = section(&bench).with_context(|| format!("the row {name}"))?;
         println!("\n{text}");
         report.add(name, text);
     }
+    finish(&bench, &report, write)
+}
+
+fn finish(bench: &Bench, report: &Report, write: bool) -> Result<()> {
     println!("\n{report}");
     if write {
         report.write(&bench.place.path("docs/benchmarks.md"))

@@ -36,8 +36,17 @@ pub(crate) fn get(address: &str, path: &str) -> Result<Answer> {
 
 /// POST of JSON.
 pub(crate) fn post(address: &str, path: &str, body: &str) -> Result<Answer> {
+    send("POST", address, path, body)
+}
+
+/// PUT of JSON.
+pub(crate) fn put(address: &str, path: &str, body: &str) -> Result<Answer> {
+    send("PUT", address, path, body)
+}
+
+fn send(method: &str, address: &str, path: &str, body: &str) -> Result<Answer> {
     let length = body.len();
-    let head = format!("POST {path} HTTP/1.1\r\nhost: {address}\r\nconnection: close\r\n");
+    let head = format!("{method} {path} HTTP/1.1\r\nhost: {address}\r\nconnection: close\r\n");
     exchange(
         address,
         &format!("{head}content-type: application/json\r\ncontent-length: {length}\r\n\r\n{body}"),

@@ -52,6 +52,7 @@ cargo xtask COMMAND
            ROW…             only these rows: incr latency ingest memory start history
            --quick          fewer and shorter rounds
            --write          put the tables into docs/benchmarks.md
+           --scale SIZE     1m, 10m or 100m counters under 1 GiB, instead of the rows
   sim    the seeded simulation of the engine, in release: --seeds N, --seed N, and what `-- --help` says
   help   this
 ";

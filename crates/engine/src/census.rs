@@ -12,6 +12,9 @@ pub(crate) struct Census {
     /// The last name that was walked over.
     cursor: Vec<u8>,
     done: bool,
+    /// There was no name at the start, and since then every one was put and removed as it should be: none can stand without its counter.
+    spotless: bool,
+    restarted: bool,
 }
 
 /// Names of one slice of the walk.
@@ -37,10 +40,16 @@ impl Census {
         })?;
         self.count = self.count.saturating_add(seen);
         self.done = seen == 0;
+        self.spotless = self.done && self.count == 0 && !self.restarted;
         if seen > 0 {
             self.cursor = last;
         }
         Ok(self.done)
+    }
+
+    /// Whether a counter without rows is certain to have no name.
+    pub(crate) fn is_spotless(&self) -> bool {
+        self.spotless
     }
 
     /// A round is about to put (rows of names among others) and to remove names: to be called before it does. Where it then fails,
@@ -78,8 +87,18 @@ impl Census {
         Ok(())
     }
 
+    /// The same for names that are certainly not there yet: no look-up is needed.
+    pub(crate) fn note_fresh(&mut self, put: &Batch) {
+        let counted = put.rows().filter(|row| self.done || *row.address.key <= *self.cursor);
+        let counted = u64::try_from(counted.count()).unwrap_or(0);
+        self.count = self.count.saturating_add(counted);
+    }
+
     /// What was put and removed is not known: all names are walked over again.
     pub(crate) fn restart(&mut self) {
-        *self = Self::default();
+        *self = Self {
+            restarted: true,
+            ..Self::default()
+        };
     }
 }

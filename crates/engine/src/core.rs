@@ -6,12 +6,13 @@ use std::hash::BuildHasher;
 use std::sync::Arc;
 
 use foldhash::quality::FixedState;
-use tally_counter::{Ends, Figures, Head, Minute, Outcome, Policy, Position};
+use tally_counter::{Delta, Ends, Figures, Head, Minute, Outcome, Policy, Position};
 
 use crate::Settings;
+use crate::fold::{Fold, NO_LINK};
 use crate::journal::Tail;
 use crate::namespaces::Namespaces;
-use crate::table::{CounterId, Deltas, Round, Table};
+use crate::table::{Busy, CounterId, Round, Table};
 
 /// A token as it is remembered.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -27,7 +28,7 @@ pub(crate) struct Token {
 /// What the log said since the last cut.
 #[derive(Debug, Default)]
 pub(crate) struct Open {
-    pub(crate) deltas: Deltas,
+    pub(crate) fold: Fold,
     pub(crate) tokens: BTreeMap<Box<[u8]>, Token>,
     pub(crate) sources: BTreeMap<String, Figures>,
     pub(crate) documents: BTreeMap<String, String>,
@@ -52,6 +53,7 @@ pub(crate) struct Closing {
 /// Everything under the lock.
 pub(crate) struct Core {
     pub(crate) table: Table,
+    pub(crate) budget: Budget,
     pub(crate) hasher: FixedState,
     pub(crate) round: Round,
     pub(crate) open: Open,
@@ -85,12 +87,12 @@ pub(crate) struct Counts {
 }
 
 impl Core {
-    pub(crate) fn new(seed: u64, applied: Position) -> Self {
+    pub(crate) fn new(seed: u64, applied: Position, budget: Budget) -> Self {
         let hasher = FixedState::with_seed(seed);
         Self {
-            table: Table::new(hasher.clone()),
+            table: Table::new(hasher.clone(), budget.table_bytes),
+            budget,
             hasher,
-            // The first round is 1: a counter that was never touched points to round 0.
             round: Round(1),
             open: Open::default(),
             closing: None,
@@ -108,31 +110,70 @@ impl Core {
         }
     }
 
-    pub(crate) fn hash(&self, key: &str) -> u64 {
-        self.hasher.hash_one(key.as_bytes())
+    pub(crate) fn hash(&self, name: &[u8]) -> u64 {
+        self.hasher.hash_one(name)
+    }
+
+    /// A counter that is in memory.
+    pub(crate) fn find(&self, key: &str) -> Option<CounterId> {
+        self.table.find(self.hash(key.as_bytes()), key.as_bytes())
     }
 
     /// The counter, made where it is not in memory, with nothing known of it.
-    pub(crate) fn counter(&mut self, hash: u64, key: &str) -> CounterId {
-        if let Some(id) = self.table.find(hash, key) {
+    pub(crate) fn counter(&mut self, hash: u64, name: &[u8]) -> CounterId {
+        if let Some(id) = self.table.find(hash, name) {
             return id;
         }
-        let namespace = self.namespaces.of(key);
-        self.table.insert(hash, key, namespace)
+        let namespace = self.namespaces.of_name(name);
+        self.table.insert(hash, name, namespace)
     }
 
     /// The effect of an add that was counted.
+    #[inline]
     pub(crate) fn apply_add(&mut self, id: CounterId, amount: i64, time_ms: u64) {
-        let Some(counter) = self.table.get_mut(id) else { return };
-        counter.touch();
-        counter.exists = true;
-        // Within 128 bits: totals are sums of fewer than 2^64 adds of 64 bits.
-        counter.value = counter.value.saturating_add(i128::from(amount));
-        let namespace = counter.namespace;
-        let minute = self.note_add(namespace, time_ms);
-        if let Some(delta) = self.table.delta(id, self.round, &mut self.open.deltas) {
-            delta.add(amount.into(), minute);
+        let Some(added) = self.table.add(id, amount) else {
+            return;
+        };
+        let minute = self.note_add(added.namespace, time_ms);
+        if let Some(begun) = self.open.fold.add(id, added.link, amount, minute) {
+            self.link(id, begun);
         }
+    }
+
+    /// The open round has an entry of this counter from now on.
+    fn link(&mut self, id: CounterId, entry: u32) {
+        let linked = self.table.set_link(id, self.round, entry);
+        self.open.fold.pin(linked.record_bytes);
+        if linked.again {
+            self.open.fold.set_changed_before(entry);
+        }
+        if !linked.stored {
+            self.open.fold.set_fresh(id);
+        }
+    }
+
+    /// Where a counter's amounts of the open and of the closing round stand.
+    pub(crate) fn entries(&self, id: CounterId) -> (Option<u32>, Option<u32>) {
+        let link = self.table.get(id).map_or(NO_LINK, |counter| counter.link());
+        let open = self.open.fold.owns(id, link).then_some(link);
+        let older = open.map_or(link, |link| self.open.fold.older(link));
+        let closing = self
+            .closing
+            .as_ref()
+            .filter(|closing| closing.open.fold.owns(id, older));
+        (open, closing.map(|_| older))
+    }
+
+    /// What the open and the closing round add to a counter.
+    pub(crate) fn deltas(&self, id: CounterId) -> (Option<Delta>, Option<Delta>) {
+        let (open, closing) = self.entries(id);
+        let open = open.and_then(|link| self.open.fold.delta(link));
+        let closing = self
+            .closing
+            .as_ref()
+            .zip(closing)
+            .and_then(|(closing, link)| closing.open.fold.delta(link));
+        (open, closing)
     }
 
     fn note_add(&mut self, namespace: u16, time_ms: u64) -> Option<Minute> {
@@ -149,29 +190,30 @@ impl Core {
 
     /// The effect of a new head.
     pub(crate) fn apply_head(&mut self, id: CounterId, ends: Ends, head: Head) {
-        let Some(counter) = self.table.get_mut(id) else { return };
-        counter.touch();
+        let Some(counter) = self.table.get(id) else { return };
+        let (namespace, link) = (counter.namespace(), counter.link());
+        self.table.touch(id);
         match ends {
             Ends::Nothing => {}
             Ends::Set => {
-                counter.value = head.base.into();
-                counter.exists = true;
+                self.table.set_value(id, head.base.into());
+                self.table.set_exists(id, true);
             }
             Ends::Life => {
-                counter.value = 0;
-                counter.exists = false;
+                self.table.set_value(id, 0);
+                self.table.set_exists(id, false);
+                self.table.set_stored(id, false);
             }
         }
-        let namespace = counter.namespace;
         if head.expires_ms.is_some()
             && let Some(namespace) = self.namespaces.get_mut(namespace)
         {
             namespace.expires = true;
         }
-        if let Some(delta) = self.table.delta(id, self.round, &mut self.open.deltas) {
-            delta.end(ends, head.clone());
+        if let Some(begun) = self.open.fold.end(id, link, ends, head.clone()) {
+            self.link(id, begun);
         }
-        self.table.set_head(id, Some(Box::new(head)));
+        self.table.set_head(id, Some(head));
     }
 
     /// The effect of a used token.
@@ -210,11 +252,12 @@ impl Core {
         if self.namespaces.len() != before {
             // Counters of a namespace that is declared now belonged to `default` until here.
             for id in self.table.ids() {
-                let Some(namespace) = self.table.get(id).map(|counter| self.namespaces.of(counter.key())) else {
-                    continue;
-                };
-                if let Some(counter) = self.table.get_mut(id) {
-                    counter.namespace = namespace;
+                if let Some(namespace) = self
+                    .table
+                    .get(id)
+                    .map(|counter| self.namespaces.of_name(counter.name()))
+                {
+                    self.table.set_namespace(id, namespace);
                 }
             }
         }
@@ -226,39 +269,67 @@ impl Core {
         self.open.documents.insert(name.to_owned(), text.to_owned());
     }
 
-    /// The rounds whose amounts the store may lack.
-    pub(crate) fn busy(&self) -> [Round; 2] {
-        let closing = self.closing.as_ref().map_or(self.round, |closing| closing.round);
-        [self.round, closing]
-    }
-
     /// What the table and the rounds take in memory.
     pub(crate) fn hot_bytes(&self) -> usize {
-        let closing = self.closing.as_ref().map_or(0, |closing| closing.open.deltas.bytes());
-        self.table
-            .bytes()
-            .saturating_add(self.open.deltas.bytes())
-            .saturating_add(closing)
+        self.table.bytes().saturating_add(self.round_bytes())
     }
 
-    /// Lets clean counters go where the budget asks for it. `false`: there is not enough to let go, a round must free some.
-    pub(crate) fn make_room(&mut self, settings: &Settings) -> bool {
-        let budget = usize::try_from(settings.hot_budget_bytes).unwrap_or(usize::MAX);
-        let taken = self.hot_bytes();
-        if taken <= budget {
-            return true;
-        }
-        // A little more than is needed, so that not every turn evicts; a bounded walk, so that no turn waits long.
-        let goal = self
-            .table
-            .bytes()
-            .saturating_sub(taken.saturating_sub(budget))
-            .saturating_sub(64 * 1_024);
-        let busy = self.busy();
-        self.table.evict(goal, EVICTION_STEPS, &busy);
-        self.hot_bytes() <= budget
+    /// What the rounds take: the open fold, and the closing one with the order that it is put in.
+    fn round_bytes(&self) -> usize {
+        let closing = self.closing.as_ref().map_or(0, |closing| {
+            let order = closing
+                .open
+                .fold
+                .len()
+                .saturating_mul(size_of::<crate::round::Ordered>());
+            closing.open.fold.bytes().saturating_add(order)
+        });
+        self.open.fold.bytes().saturating_add(closing)
+    }
+
+    /// Whether the open round should be cut, so that it and the next find room.
+    pub(crate) fn is_heavy(&self) -> bool {
+        self.open.fold.bytes() > self.budget.rounds_bytes / 4
+            || self.open.fold.pinned_bytes() > self.budget.table_bytes / 4
+    }
+
+    /// Sees to room for a turn: lets clean counters go where the budget asks for it. `false`: a round must free some first.
+    pub(crate) fn make_room(&mut self, names_bytes: usize, names: usize) -> bool {
+        let closing = self.closing.as_ref();
+        self.table.make_room(
+            names_bytes,
+            names,
+            Busy {
+                open: (self.round, &self.open.fold),
+                closing: closing.map(|closing| (closing.round, &closing.open.fold)),
+            },
+        );
+        let pinned = closing.map_or(0, |closing| closing.open.fold.pinned_bytes());
+        let pinned = self.open.fold.pinned_bytes().saturating_add(pinned);
+        self.round_bytes() <= self.budget.rounds_bytes && pinned <= self.budget.table_bytes / 4 * 3
     }
 }
 
-/// How many counters one turn looks at to find some to evict.
-const EVICTION_STEPS: usize = 4_096;
+/// How the hot table's memory is shared out.
+#[derive(Clone, Copy, Debug)]
+#[expect(clippy::struct_field_names, reason = "units stand last")]
+pub(crate) struct Budget {
+    /// For counters, names and their index.
+    pub(crate) table_bytes: usize,
+    /// For the open and the closing round.
+    pub(crate) rounds_bytes: usize,
+    /// For what a round remembers of the rows it wrote.
+    pub(crate) cache_bytes: usize,
+}
+
+impl Budget {
+    /// A quarter for the rounds, a sixteenth for the cache, the rest for counters.
+    pub(crate) fn of(settings: &Settings) -> Self {
+        let all = usize::try_from(settings.hot_budget_bytes).unwrap_or(usize::MAX);
+        Self {
+            table_bytes: all / 16 * 11,
+            rounds_bytes: all / 4,
+            cache_bytes: all / 16,
+        }
+    }
+}

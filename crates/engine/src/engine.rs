@@ -11,7 +11,7 @@ use crate::core::Core;
 use crate::figures::EngineFigures;
 use crate::journal::{self, JournalError};
 use crate::load;
-use crate::plan::{Need, Plan, ReadToken};
+use crate::plan::{Need, Plan, PlannedKey, ReadToken};
 use crate::registry::Registry;
 use crate::round::Own;
 use crate::turn::Turn;
@@ -150,7 +150,7 @@ impl Engine {
         if plan.writes {
             self.admit_write(core)?;
         }
-        if !core.make_room(&self.settings) {
+        if !core.make_room(plan.bytes.len(), plan.keys.len()) {
             self.want_round();
             return Err(Blocked::Full(
                 "the hot table is full of counts that are not in the store yet (setting memory)",
@@ -188,7 +188,7 @@ impl Engine {
             let Some(snapshot) = &key.loaded else { continue };
             let name = Plan::name(bytes, key);
             let id = core.counter(key.hash.unwrap_or(0), name);
-            let known = core.table.get(id).is_some_and(|counter| counter.loaded);
+            let known = core.table.get(id).is_some_and(|counter| counter.loaded());
             // A reset goes by what was read, so that its value and what it has seen are of one moment.
             if !known || (key.need == Need::Reset && core.foreign > 0) {
                 load::install(core, id, snapshot, self.registry.own(), &self.registry);
@@ -219,7 +219,7 @@ impl Engine {
         let snapshots = load::counters(store, &self.registry, &names)?;
         self.figures.loaded(&snapshots);
         for (key, snapshot) in cold.into_iter().zip(snapshots) {
-            key.loaded = Some(snapshot);
+            key.loaded = Some(Box::new(snapshot));
             key.cold = false;
         }
         let found = load::tokens(store, &token_keys)?;
@@ -353,31 +353,20 @@ impl Engine {
 
 /// Finds the plan's counters. `true`: some must be read first.
 fn resolve(core: &mut Core, plan: &mut Plan, now_ms: u64) -> bool {
-    let mut cold = false;
+    let mut cold = 0_usize;
     let Plan {
         bytes, keys, tokens, ..
     } = plan;
-    for key in keys {
-        let name = Plan::name(bytes, key);
-        key.id = core.table.find(key.hash.unwrap_or(0), name);
-        let found = key.id.and_then(|id| core.table.get(id));
-        let loaded = found.is_some_and(|counter| counter.loaded);
-        let ended = found.is_some_and(|counter| counter.head.as_ref().is_some_and(|head| head.expired(now_ms)));
-        // An end that is met is a reset, too: both go by what others have counted.
-        let resets = core.foreign > 0 && (ended || key.need == Need::Reset);
-        key.cold = key.loaded.is_none()
-            && match key.need {
-                Need::Blind if !loaded => core
-                    .namespaces
-                    .get(core.namespaces.of(name))
-                    .is_some_and(|namespace| namespace.expires),
-                Need::Blind => resets,
-                Need::Value | Need::Reset => !loaded || resets,
-            };
-        cold |= key.cold;
-        core.counts.lookups = core.counts.lookups.saturating_add(1);
-        core.counts.hits = core.counts.hits.saturating_add(u64::from(!key.cold));
+    core.counts.lookups = core.counts.lookups.saturating_add(keys.len() as u64);
+    for some in keys.chunks_mut(FOUND_AT_ONCE) {
+        core.table.prefetch(some.iter().map(|key| key.hash.unwrap_or(0)));
+        for key in some {
+            find(core, bytes, key, now_ms);
+            cold = cold.saturating_add(usize::from(key.cold));
+        }
     }
+    let hits = keys.len().saturating_sub(cold);
+    core.counts.hits = core.counts.hits.saturating_add(hits as u64);
     let known = |key: &[u8]| {
         core.open.tokens.contains_key(key)
             || core
@@ -385,9 +374,34 @@ fn resolve(core: &mut Core, plan: &mut Plan, now_ms: u64) -> bool {
                 .as_ref()
                 .is_some_and(|closing| closing.open.tokens.contains_key(key))
     };
-    cold | tokens
+    let unknown = tokens
         .iter()
-        .any(|token| matches!(token.loaded, ReadToken::Unread) && !known(&token.key))
+        .any(|token| matches!(token.loaded, ReadToken::Unread) && !known(&token.key));
+    cold > 0 || unknown
+}
+
+/// How many look-ups wait for memory together.
+const FOUND_AT_ONCE: usize = 32;
+
+/// Finds one counter, and whether it must be read first.
+fn find(core: &Core, bytes: &[u8], key: &mut PlannedKey, now_ms: u64) {
+    let name = Plan::name(bytes, key);
+    key.id = core.table.find(key.hash.unwrap_or(0), name);
+    let found = key.id.and_then(|id| core.table.get(id));
+    let loaded = found.is_some_and(|counter| counter.loaded());
+    let ended = found.is_some_and(|counter| counter.has_ended(now_ms));
+    // An end that is met is a reset, too: both go by what others have counted.
+    let resets = core.foreign > 0 && (ended || key.need == Need::Reset);
+    key.cold = key.loaded.is_none()
+        && match key.need {
+            Need::Blind if !loaded => {
+                let namespace = found.map_or_else(|| core.namespaces.of_name(name), |counter| counter.namespace());
+                let namespace = core.namespaces.get(namespace);
+                namespace.is_some_and(|namespace| namespace.expires)
+            }
+            Need::Blind => resets,
+            Need::Value | Need::Reset => !loaded || resets,
+        };
 }
 
 /// The hash of a request's payload that stands with its token: XXH3, 64 bits.

@@ -56,9 +56,9 @@ pub(crate) fn begin(out: &mut Vec<u8>, now_ms: u64) {
 }
 
 /// Appends an add: the hot path, apart so that nothing is built for it.
-pub(crate) fn put_add(out: &mut Vec<u8>, key: &str, amount: i64, time_ms: Option<u64>) {
+pub(crate) fn put_add(out: &mut Vec<u8>, key: &[u8], amount: i64, time_ms: Option<u64>) {
     out.push(if time_ms.is_some() { ADD_AT } else { ADD });
-    put_bytes(out, key.as_bytes());
+    put_bytes(out, key);
     put_signed(out, amount.into());
     if let Some(time_ms) = time_ms {
         put_varint(out, time_ms.into());
@@ -68,7 +68,7 @@ pub(crate) fn put_add(out: &mut Vec<u8>, key: &str, amount: i64, time_ms: Option
 /// Appends any operation.
 pub(crate) fn put(out: &mut Vec<u8>, op: &Op<'_>) {
     match op {
-        Op::Add { key, amount, time_ms } => put_add(out, key.as_str(), *amount, *time_ms),
+        Op::Add { key, amount, time_ms } => put_add(out, key.as_bytes(), *amount, *time_ms),
         Op::Head { key, ends, head } => {
             out.push(HEAD);
             put_bytes(out, key.as_bytes());

@@ -11,6 +11,7 @@ mod entry;
 mod error;
 mod figures;
 mod flush;
+mod fold;
 mod history;
 mod journal;
 mod ledger;

@@ -177,19 +177,11 @@ pub(crate) fn tokens(store: &dyn Store, keys: &[&[u8]]) -> Result<Vec<Option<Tok
 
 /// Makes a counter in memory know its value: what the store has, and what the closing and the open round add to it.
 pub(crate) fn install(core: &mut Core, id: CounterId, snapshot: &Snapshot, own: WriterNumber, registry: &Registry) {
-    let closing = core.closing.clone();
     let Some(counter) = core.table.get(id) else { return };
-    let head = newest(counter.head.as_deref(), snapshot.head.as_ref()).cloned();
+    let head = newest(counter.head(), snapshot.head.as_ref()).cloned();
     let generation = head.as_ref().map_or(Generation::default(), |head| head.generation);
-    let open = counter
-        .delta_index(core.round)
-        .and_then(|index| core.open.deltas.get(index));
-    let closed = closing.as_ref().and_then(|closing| {
-        let delta = counter
-            .delta_index(closing.round)
-            .and_then(|index| closing.open.deltas.get(index))?;
-        Some((closing.cut, delta))
-    });
+    let (open, closed) = core.deltas(id);
+    let closed = core.closing.as_ref().map(|closing| closing.cut).zip(closed);
     let mut value = i128::from(head.as_ref().map_or(0, |head| head.base));
     let mut exists = head.as_ref().is_some_and(|head| head.created);
     let mut add = |amount: i128| value = value.saturating_add(amount);
@@ -206,7 +198,7 @@ pub(crate) fn install(core: &mut Core, id: CounterId, snapshot: &Snapshot, own: 
             add(cell.total);
         }
     }
-    let ends = open.map(|delta| delta.ends).unwrap_or_default();
+    let ends = open.as_ref().map(|delta| delta.ends).unwrap_or_default();
     if let Some((cut, delta)) = closed {
         // What a reset in the open round ended is in the value no more.
         if own_position != Some(cut) && ends == tally_counter::Ends::Nothing {
@@ -218,11 +210,13 @@ pub(crate) fn install(core: &mut Core, id: CounterId, snapshot: &Snapshot, own: 
         add(delta.total);
         exists |= delta.touched;
     }
-    core.table.set_head(id, head.map(Box::new));
-    if let Some(counter) = core.table.get_mut(id) {
-        counter.value = value;
-        counter.exists = exists;
-        counter.loaded = true;
+    core.table.set_head(id, head);
+    core.table.set_value(id, value);
+    core.table.set_exists(id, exists);
+    core.table.set_loaded(id, true);
+    // Names go before cells.
+    if snapshot.cells.iter().any(|(_, life, _)| *life == generation.life) {
+        core.table.set_stored(id, true);
     }
 }
 

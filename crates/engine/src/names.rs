@@ -69,11 +69,9 @@ impl Engine {
         let closing = core.closing.clone();
         let dirty = closing
             .iter()
-            .flat_map(|closing| closing.open.deltas.iter())
-            .chain(core.open.deltas.iter());
-        let keys = dirty
-            .filter_map(|(id, _)| core.table.get(id))
-            .map(crate::table::Counter::key);
+            .flat_map(|closing| closing.open.fold.fresh())
+            .chain(core.open.fold.fresh());
+        let keys = dirty.filter_map(|id| core.table.get(id)).map(|counter| counter.key());
         keys.filter(|key| wanted(key)).map(str::to_owned).collect()
     }
 
@@ -188,19 +186,9 @@ pub(crate) type Unflushed = (
 impl Core {
     /// What the rounds under way hold of a counter: its closing and its open fold.
     pub(crate) fn unflushed(&self, key: &str) -> Unflushed {
-        let Some(counter) = self.table.find(self.hash(key), key).and_then(|id| self.table.get(id)) else {
-            return (None, None);
-        };
-        let closing = self.closing.as_ref().and_then(|closing| {
-            let delta = counter
-                .delta_index(closing.round)
-                .and_then(|index| closing.open.deltas.get(index))?;
-            Some((closing.cut, delta.clone()))
-        });
-        let open = counter
-            .delta_index(self.round)
-            .and_then(|index| self.open.deltas.get(index))
-            .cloned();
-        (closing, open)
+        let Some(id) = self.find(key) else { return (None, None) };
+        let (open, closing) = self.deltas(id);
+        let cut = self.closing.as_ref().map(|closing| closing.cut);
+        (cut.zip(closing), open)
     }
 }

@@ -54,10 +54,16 @@ impl Namespaces {
 
     /// The namespace of a key.
     pub(crate) fn of(&self, key: &str) -> u16 {
+        self.of_name(key.as_bytes())
+    }
+
+    /// The namespace of a key, from its bytes.
+    pub(crate) fn of_name(&self, name: &[u8]) -> u16 {
         if self.list.len() == 1 {
             return 0;
         }
-        let prefix = key.split_once(':').map(|(prefix, _)| prefix);
+        let end = name.iter().position(|byte| *byte == b':');
+        let prefix = end.and_then(|end| std::str::from_utf8(name.get(..end)?).ok());
         prefix.and_then(|prefix| self.by_name.get(prefix)).copied().unwrap_or(0)
     }
 

@@ -35,7 +35,7 @@ pub(crate) struct PlannedKey {
     /// Where it is in the table, once the turn has found it.
     pub(crate) id: Option<CounterId>,
     /// What was read of it.
-    pub(crate) loaded: Option<Snapshot>,
+    pub(crate) loaded: Option<Box<Snapshot>>,
     /// The turn found that it must be read.
     pub(crate) cold: bool,
 }
@@ -141,11 +141,8 @@ impl Plan {
     }
 
     /// The name of a planned key.
-    pub(crate) fn name<'p>(bytes: &'p [u8], key: &PlannedKey) -> &'p str {
-        bytes
-            .get(key.start..key.end)
-            .and_then(|name| std::str::from_utf8(name).ok())
-            .unwrap_or_default()
+    pub(crate) fn name<'p>(bytes: &'p [u8], key: &PlannedKey) -> &'p [u8] {
+        bytes.get(key.start..key.end).unwrap_or_default()
     }
 
     /// Forgets what was read: it may be old.

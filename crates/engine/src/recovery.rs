@@ -8,7 +8,7 @@ use parking_lot::Mutex;
 use tally_counter::{Policy, Position, StartId, WriterId, WriterRow, WriterState};
 use tally_store::{Order, Store, Table};
 
-use crate::core::{Core, Token};
+use crate::core::{Budget, Core, Token};
 use crate::engine::{Engine, Settings, Wanted};
 use crate::entry::{Entry, Op};
 use crate::figures::EngineFigures;
@@ -54,7 +54,8 @@ impl Engine {
         registry.set_own(row.number);
         world.store.durable()?;
         let seed = u64::try_from(world.random.next() & u128::from(u64::MAX)).unwrap_or(0);
-        let mut core = Core::new(seed, row.applied);
+        let budget = Budget::of(&settings);
+        let mut core = Core::new(seed, row.applied, budget);
         core.foreign = registry.foreign();
         read_policies(world.store.as_ref(), &row, &mut core)?;
         core.namespaces
@@ -78,7 +79,7 @@ impl Engine {
             version: row.policies,
             row,
             ledger,
-            flusher: Flusher::new(),
+            flusher: Flusher::new(budget.cache_bytes, hasher.clone()),
             sweep: Sweep::default(),
             pass: None,
             mends: None,
@@ -243,11 +244,11 @@ fn apply(core: &mut Core, content: &[u8]) -> Result<(), tally_counter::Corrupt> 
     while let Some(op) = entry.next()? {
         match op {
             Op::Add { key, amount, time_ms } => {
-                let id = core.counter(core.hash(key.as_str()), key.as_str());
+                let id = core.counter(core.hash(key.as_bytes()), key.as_bytes());
                 core.apply_add(id, amount, time_ms.unwrap_or(now_ms));
             }
             Op::Head { key, ends, head } => {
-                let id = core.counter(core.hash(key.as_str()), key.as_str());
+                let id = core.counter(core.hash(key.as_bytes()), key.as_bytes());
                 core.apply_head(id, ends, head);
             }
             Op::Token { token, payload, answer } => {

@@ -337,6 +337,8 @@ impl Engine {
                     head,
                     policy,
                     boundaries,
+                    again: false,
+                    known: None,
                 });
             }
             flusher
@@ -354,8 +356,8 @@ impl Engine {
     ) -> Result<Vec<Option<tally_counter::Head>>, Error> {
         let core = self.core.lock();
         let heads = keys.map(|key| {
-            let counter = core.table.find(core.hash(key), key).and_then(|id| core.table.get(id))?;
-            counter.head.as_deref().cloned()
+            let counter = core.find(key).and_then(|id| core.table.get(id))?;
+            counter.head().cloned()
         });
         let heads: Vec<Option<tally_counter::Head>> = heads.collect();
         let written = core.tail.position();
@@ -371,9 +373,8 @@ impl Engine {
         for chunk in fold.deltas.keys().collect::<Vec<_>>().chunks(CHUNK) {
             let mut core = self.core.lock();
             for key in chunk {
-                let hash = core.hash(key);
-                if let Some(counter) = core.table.find(hash, key).and_then(|id| core.table.get_mut(id)) {
-                    counter.loaded = false;
+                if let Some(id) = core.find(key) {
+                    core.table.set_loaded(id, false);
                 }
             }
             core.stamp = core.stamp.saturating_add(1);

@@ -110,11 +110,9 @@ impl Engine {
             .saturating_add(wait_ms.saturating_mul(1_000))
     }
 
-    /// Whether what is not in the store yet takes half of the hot table's budget.
+    /// Whether what is not in the store yet takes so much memory that a round is due.
     fn is_heavy(&self) -> bool {
-        let core = self.core.lock();
-        let bytes = u64::try_from(core.open.deltas.bytes()).unwrap_or(u64::MAX);
-        bytes > self.settings.hot_budget_bytes / 2
+        self.core.lock().is_heavy()
     }
 
     pub(crate) fn try_round(&self) -> bool {

@@ -9,7 +9,7 @@ use crate::entry::{self, Op};
 use crate::load::Snapshot;
 use crate::plan::{Plan, ReadToken};
 use crate::registry::Registry;
-use crate::table::CounterId;
+use crate::table::{Counter, CounterId};
 use crate::{AddError, KeyIndex, Settings, TokenIndex};
 
 /// What a SET does with the time at which the counter ends.
@@ -54,9 +54,9 @@ impl Turn<'_> {
     /// The counter's value; `None` if it does not exist. May lie outside 64 bits. Planned with [`crate::Need::Value`] or more.
     pub fn value(&mut self, key: KeyIndex) -> Option<i128> {
         let id = self.id(key)?;
-        let counter = self.core.table.get_mut(id)?;
-        counter.touch();
-        (counter.is_there(self.now_ms)).then_some(counter.value)
+        self.core.table.touch(id);
+        let counter = self.core.table.get(id)?;
+        (counter.is_there(self.now_ms)).then_some(counter.value())
     }
 
     /// Adds, and answers the new value. Refused, with nothing applied, where that would leave 64 bits. `time_ms`: the add's own time.
@@ -64,7 +64,7 @@ impl Turn<'_> {
     /// Planned with [`crate::Need::Value`] or more.
     pub fn add(&mut self, key: KeyIndex, amount: i64, time_ms: Option<u64>) -> Result<Option<i64>, AddError> {
         let id = self.id(key).ok_or(AddError::Overflow)?;
-        let value = self.core.table.get(id).map_or(0, |counter| counter.value);
+        let value = self.core.table.get(id).map_or(0, |counter| counter.value());
         let next = value
             .checked_add(amount.into())
             .and_then(|next| i64::try_from(next).ok())
@@ -104,8 +104,8 @@ impl Turn<'_> {
             .plan
             .keys
             .get(key.0)
-            .map_or("", |planned| Plan::name(&self.plan.bytes, planned));
-        let namespace = self.core.namespaces.get(self.core.namespaces.of(name));
+            .map_or(&[][..], |planned| Plan::name(&self.plan.bytes, planned));
+        let namespace = self.core.namespaces.get(self.core.namespaces.of_name(name));
         let lateness_ms = namespace.and_then(|namespace| namespace.policy.lateness_ms);
         lateness_ms.is_some_and(|lateness_ms| time_ms.saturating_add(lateness_ms) < self.now_ms)
     }
@@ -116,10 +116,10 @@ impl Turn<'_> {
         let mut values: HashMap<CounterId, i128> = HashMap::with_capacity(adds.len());
         for (index, (key, amount)) in adds.iter().enumerate() {
             let Some(id) = self.id(*key) else { continue };
-            let Some(counter) = self.core.table.get(id).filter(|counter| counter.loaded) else {
+            let Some(counter) = self.core.table.get(id).filter(Counter::loaded) else {
                 continue;
             };
-            let value = values.entry(id).or_insert(counter.value);
+            let value = values.entry(id).or_insert(counter.value());
             *value = value.saturating_add(i128::from(*amount));
             if i64::try_from(*value).is_err() {
                 return Err(index);
@@ -186,7 +186,7 @@ impl Turn<'_> {
         let counter = self.core.table.get(id)?;
         counter
             .is_there(self.now_ms)
-            .then(|| counter.head.as_ref().and_then(|head| head.expires_ms))
+            .then(|| counter.head().and_then(|head| head.expires_ms))
     }
 
     /// What is known of a planned token whose request hashes to `payload` ([`crate::payload_hash`]).
@@ -288,9 +288,11 @@ impl Turn<'_> {
         for index in 0..self.plan.keys.len() {
             let key = KeyIndex(index);
             let Some(id) = self.id(key) else { continue };
-            let due = self.core.table.get(id).is_some_and(|counter| {
-                counter.loaded && counter.exists && counter.head.as_ref().is_some_and(|head| head.expired(self.now_ms))
-            });
+            let due = self
+                .core
+                .table
+                .get(id)
+                .is_some_and(|counter| counter.loaded() && counter.exists() && counter.has_ended(self.now_ms));
             if due {
                 let (_, before) = self.head(id);
                 self.put_head(key, id, Ends::Life, ended(before));
@@ -313,7 +315,7 @@ impl Turn<'_> {
     }
 
     fn note_adds(&mut self, id: CounterId, outcome: Outcome, count: u64) {
-        let Some(index) = self.core.table.get(id).map(|counter| counter.namespace) else {
+        let Some(index) = self.core.table.get(id).map(|counter| counter.namespace()) else {
             return;
         };
         let Some(name) = self.core.namespaces.get(index).map(|namespace| namespace.name.as_str()) else {
@@ -335,10 +337,8 @@ impl Turn<'_> {
     /// Whether the counter exists, and its head with what a new one has seen.
     fn head(&self, id: CounterId) -> (bool, Head) {
         let counter = self.core.table.get(id);
-        let head = counter
-            .and_then(|counter| counter.head.as_deref().cloned())
-            .unwrap_or_default();
-        (counter.is_some_and(|counter| counter.exists), head)
+        let head = counter.and_then(|counter| counter.head().cloned()).unwrap_or_default();
+        (counter.is_some_and(|counter| counter.exists()), head)
     }
 
     fn put_head(&mut self, key: KeyIndex, id: CounterId, ends: Ends, mut head: Head) {
@@ -367,7 +367,7 @@ impl Turn<'_> {
     /// Notes what the ended value included: of the own journal all before this entry, of others what was read (rule 12).
     fn see(&self, key: KeyIndex, head: &mut Head) {
         head.see(self.registry.own(), self.core.tail.position());
-        let loaded: Option<&Snapshot> = self.plan.keys.get(key.0).and_then(|planned| planned.loaded.as_ref());
+        let loaded: Option<&Snapshot> = self.plan.keys.get(key.0).and_then(|planned| planned.loaded.as_deref());
         for (writer, position) in loaded
             .map(|snapshot| snapshot.seen(self.registry.own(), self.registry))
             .unwrap_or_default()

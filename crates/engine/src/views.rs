@@ -33,9 +33,8 @@ impl Engine {
                 .map_or(DEFAULT, |namespace| &namespace.name)
                 .to_owned();
             let known = core
-                .table
-                .find(core.hash(key.as_str()), key.as_str())
-                .and_then(|id| core.table.get(id)?.head.as_deref().cloned());
+                .find(key.as_str())
+                .and_then(|id| core.table.get(id)?.head().cloned());
             (namespace, known, core.unflushed(key.as_str()))
         };
         let head = load::newest(known.as_ref(), stored.head.as_ref()).cloned();
@@ -239,7 +238,7 @@ impl Engine {
             journal_applied: core.applied.number(),
             journal_bytes: core.journal_bytes,
             store_bytes,
-            dirty_counters: bytes(core.open.deltas.len()),
+            dirty_counters: bytes(core.open.fold.len()),
             adds: core.counts.adds,
             lookups: core.counts.lookups,
             lookup_hits: core.counts.hits,

@@ -416,3 +416,72 @@ fn many_counters_under_a_small_budget() {
     }
     assert_eq!(seen.len(), 5_000);
 }
+
+/// Blind adds know no value; the round that writes them does, and from then on neither reads nor rounds ask the store for it.
+#[test]
+fn a_round_learns_what_blind_adds_left_unknown() {
+    let bench = Bench::new();
+    let engine = bench.open();
+    let key = |number: i64| format!("counter:{number}");
+    for number in 0..500 {
+        blind(&engine, &key(number), number - 100);
+    }
+    engine.round().unwrap();
+    // A new start knows nothing; its first round reads what is stored.
+    drop(engine);
+    let engine = bench.open();
+    for number in 0..500 {
+        blind(&engine, &key(number), 1_000);
+        if number % 5 == 0 {
+            set(&engine, &key(number), 7);
+        }
+    }
+    engine.round().unwrap();
+    let before = engine.status().store_reads;
+    for number in 0..500 {
+        let value = if number % 5 == 0 { 7 } else { number + 900 };
+        assert_eq!(get(&engine, &key(number)), Some(value.into()));
+        assert_eq!(incr(&engine, &key(number), 1), value + 1);
+        assert_eq!(counted(&engine, &key(number)), i128::from(number) + 901);
+    }
+    engine.round().unwrap();
+    let loaded = engine.status().store_reads - before;
+    drop(engine);
+    let engine = bench.open();
+    for number in 0..500 {
+        let value = if number % 5 == 0 { 8 } else { number + 901 };
+        assert_eq!(get(&engine, &key(number)), Some(value.into()));
+    }
+    // `counted` explains each counter, which reads it once; the others cost nothing.
+    assert_eq!(loaded, 0);
+}
+
+/// Names as long as they may be fill the table with counters of open rounds: the budget holds all the same.
+#[test]
+fn long_names_under_a_small_budget() {
+    let bench = Bench::new();
+    let budget_bytes = 1 << 20;
+    let settings = Settings {
+        hot_budget_bytes: budget_bytes,
+        ..bench.settings()
+    };
+    let world = World {
+        clock: bench.clock.clone(),
+        random: bench.random.clone(),
+        disk: Arc::new(SystemDisk::open(bench.dir.path()).unwrap()),
+        store: bench.store.clone(),
+    };
+    let engine = Engine::open(settings, world).unwrap();
+    let key = |number: usize| format!("{number:0width$}", width = 1_024 - number % 50);
+    for number in 0..5_000 {
+        blind(&engine, &key(number), 1);
+        assert!(
+            engine.status().hot_bytes <= budget_bytes,
+            "{} bytes",
+            engine.status().hot_bytes
+        );
+    }
+    for number in 0..5_000 {
+        assert_eq!(get(&engine, &key(number)), Some(1));
+    }
+}

@@ -146,12 +146,17 @@ pub(crate) fn open_engine(settings: &Settings) -> Result<Arc<Engine>, String> {
         journal_interval_ms: settings.journal_interval_ms,
         journal_limit_bytes: settings.journal_limit_bytes,
         round_interval_ms: settings.round_interval_ms,
-        hot_budget_bytes: settings.memory_bytes,
+        hot_budget_bytes: hot_bytes(settings.memory_bytes, &store_settings),
         token_window_ms: settings.token_window_ms,
         token_limit: settings.token_limit,
     };
     let engine = Engine::open(engine_settings, world).map_err(|error| error.to_string())?;
     Ok(Arc::new(engine))
+}
+
+/// What is left of the memory for the hot table: the store has a cache, and tables on their way to the disk. At least half.
+fn hot_bytes(memory_bytes: u64, store: &EmbeddedSettings) -> u64 {
+    memory_bytes.saturating_sub(store.memory_bytes()).max(memory_bytes / 2)
 }
 
 fn ready_line(http: &TcpListener, resp: &TcpListener) -> Result<String, String> {

@@ -1,15 +1,18 @@
-//! A million counters: what they take in memory and on disk, and how long a start takes with them.
+//! Millions of counters: what they take in memory and on disk, and how long a start takes with them.
 
-use anyhow::{Result, ensure};
+use anyhow::{Context, Result, bail, ensure};
 
 use super::Bench;
 use super::figures::{median, table};
 use super::process::{disk_bytes, resident_bytes, rest};
+use crate::http;
 use crate::redis::Redis;
 use crate::resp::{Client, Reply};
 use crate::tally::{Setup, Tally};
 
 const COUNTERS: u32 = 1_000_000;
+/// For the memory of each: so many that what is there anyway does not matter much.
+const HELD: u32 = 2_000_000;
 /// How many are sent before their answers are read.
 const BATCH: usize = 1_000;
 /// Added between the clean start and the kill, so that there is something to replay.
@@ -19,33 +22,87 @@ pub(crate) fn memory(bench: &Bench) -> Result<String> {
     let folder = bench.place.fresh("memory")?;
     let setup = Setup::new(&bench.binary, &folder.path().join("tally"));
     let tally = Tally::start(&setup)?;
-    let tally_memory = grown_by(tally.id(), || fill(&tally.resp, COUNTERS))?;
+    let tally_memory = grown_by(tally.id(), || fill(&tally.resp, HELD))?;
+    let before = store_reads(&tally)?;
+    read_all(&tally.resp, HELD)?;
+    let reads = store_reads(&tally)? - before;
+    let hot_bytes = metric(&tally, "tally_hot_bytes")?;
     tally.stop()?;
     let redis_folder = folder.path().join("redis");
     std::fs::create_dir(&redis_folder)?;
     let redis = Redis::start(&redis_folder, &["--appendonly", "yes"])?;
-    let redis_memory = grown_by(redis.id(), || fill(&redis.address, COUNTERS))?;
+    let redis_memory = grown_by(redis.id(), || fill(&redis.address, HELD))?;
     Client::connect(&redis.address)?.call(&["SAVE"])?;
     redis.stop()?;
-    let a_counter = |bytes: f64| format!("{:.1}", bytes / f64::from(COUNTERS));
+    let a_counter = |bytes: f64| format!("{:.1}", bytes / f64::from(HELD));
     let snapshot = std::fs::metadata(redis_folder.join("dump.rdb"))?.len() as f64;
     let log = disk_bytes(&redis_folder)? - snapshot;
     let rows = [
         vec![
             "Tally".to_owned(),
             a_counter(tally_memory),
+            a_counter(hot_bytes),
             a_counter(disk_bytes(&setup.data)?),
         ],
         vec![
             "Redis".to_owned(),
             a_counter(redis_memory),
+            String::new(),
             format!("{} (AOF), {} (RDB)", a_counter(log), a_counter(snapshot)),
         ],
+        vec![
+            "ratio".to_owned(),
+            format!("**{:.2}**", tally_memory / redis_memory),
+            String::new(),
+            String::new(),
+        ],
     ];
-    let table = table(&["", "in memory", "on disk after a clean stop"], &rows);
+    let head = [
+        "",
+        "resident memory grew by",
+        "of that the hot table",
+        "on disk after a clean stop",
+    ];
     Ok(format!(
-        "Bytes a counter, {COUNTERS} counters with names of 24 bytes, each added to once:\n\n{table}"
+        "Bytes a counter, {HELD} counters with names of 24 bytes, each added to once, with an open window of each step; everything that \
+         the processes hold once they have come to rest. Reading all of them back cost {reads} reads of the store:\n\n{}",
+        table(&head, &rows)
     ))
+}
+
+/// Reads the first so many, a thousand a command; each must be 1.
+fn read_all(address: &str, counters: u32) -> Result<()> {
+    let mut client = Client::connect(address)?;
+    let numbers: Vec<u32> = (0..counters).collect();
+    for batch in numbers.chunks(BATCH) {
+        let names: Vec<String> = batch.iter().map(|number| name(*number)).collect();
+        let command: Vec<&str> = std::iter::once("MGET")
+            .chain(names.iter().map(String::as_str))
+            .collect();
+        let Reply::Array(values) = client.call(&command)? else {
+            bail!("MGET answered no array");
+        };
+        let one = Reply::Bulk(Some(b"1".to_vec()));
+        ensure!(
+            values.len() == batch.len() && values.iter().all(|value| *value == one),
+            "not all are 1"
+        );
+    }
+    Ok(())
+}
+
+fn store_reads(tally: &Tally) -> Result<f64> {
+    metric(tally, "tally_store_reads_total")
+}
+
+/// A figure of `/metrics`.
+fn metric(tally: &Tally, name: &str) -> Result<f64> {
+    let page = http::get(&tally.http, "/metrics")?.body;
+    let line = page.lines().find_map(|line| line.strip_prefix(name)?.strip_prefix(' '));
+    Ok(line
+        .with_context(|| format!("/metrics has no {name}"))?
+        .trim()
+        .parse()?)
 }
 
 pub(crate) fn start(bench: &Bench) -> Result<String> {
@@ -119,7 +176,7 @@ fn all_there(tally: &Tally, round: u32) -> Result<()> {
 }
 
 /// 24 bytes.
-fn name(number: u32) -> String {
+pub(crate) fn name(number: u32) -> String {
     format!("counter:{number:016}")
 }
 

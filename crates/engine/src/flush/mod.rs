@@ -2,10 +2,10 @@
 //! round's amounts, write the sum with the round's cut. What stands at the cut already is left alone, so that a repeat
 //! writes the same again (rules 5, 6 and 15 to 18). Names and heads go before cells (rules 11 and 14).
 
+mod cache;
 mod windows;
 
-use std::collections::HashMap;
-
+use foldhash::quality::FixedState;
 use tally_counter::{
     Cell, Chunk, CounterRow, Delta, Generation, Head, Key, Left, Policy, Position, Step, Window, WriterNumber, row_key,
 };
@@ -14,14 +14,13 @@ use tally_store::{Batch, Order, Store, StoreError, Table};
 use crate::census::Census;
 use crate::load;
 use crate::namespaces::Boundaries;
+use cache::Cache;
 use windows::{build_history, read_lefts, read_windows};
 
 pub(crate) use windows::has_left;
 
 /// How many counters' rows are read and put at once.
 pub(crate) const CHUNK: usize = 2_048;
-/// How many counters' stored rows are remembered from round to round.
-const CACHED_COUNTERS: usize = 200_000;
 
 /// Whose round it is, and where it is cut.
 #[derive(Clone, Copy, Debug)]
@@ -38,10 +37,14 @@ pub(crate) struct Item<'a> {
     pub(crate) head: Option<Head>,
     pub(crate) policy: &'a Policy,
     pub(crate) boundaries: Boundaries,
+    /// It changed in the round before, too: what is stored is worth remembering.
+    pub(crate) again: bool,
+    /// What memory knows of it: whether it is in the store, and its value as of the cut. Only of counters that never had a head.
+    pub(crate) known: Option<(bool, i128)>,
 }
 
 /// What a writer has stored for a counter.
-#[derive(Clone, Debug, Default)]
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
 struct Stored {
     head: Option<Head>,
     cell: Option<Cell>,
@@ -49,10 +52,30 @@ struct Stored {
     lefts: Vec<(Step, Left)>,
 }
 
+impl Stored {
+    /// What memory knows to be stored: with one writer and no head, the cell's total is the value without what the round adds.
+    fn known(item: &Item<'_>) -> Option<Self> {
+        let (is_stored, value) = item.known.filter(|_| item.delta.head.is_none())?;
+        let total = value.checked_sub(item.delta.total)?;
+        let cell = Cell {
+            position: Position::ZERO,
+            n: 0,
+            total,
+            counted: total,
+        };
+        Some(Self {
+            cell: is_stored.then_some(cell),
+            ..Self::default()
+        })
+    }
+}
+
 /// Writes rounds. One at a time in a process.
 pub(crate) struct Flusher {
-    cache: HashMap<Box<str>, Stored>,
+    cache: Cache,
     pub(crate) census: Census,
+    /// No other writer has ever put a row.
+    pub(crate) alone: bool,
     /// Rows put since the start.
     pub(crate) rows: u64,
 }
@@ -61,26 +84,31 @@ pub(crate) struct Flusher {
 #[derive(Default)]
 struct Rows {
     first: Batch,
+    /// Names of counters that are new for certain.
+    fresh: Batch,
     second: Batch,
     /// Names of counters whose life ended, with the life.
     gone: Batch,
 }
 
 impl Flusher {
-    pub(crate) fn new() -> Self {
+    /// `cache_bytes`: what it may remember of the rows it wrote.
+    pub(crate) fn new(cache_bytes: usize, hasher: FixedState) -> Self {
         Self {
-            cache: HashMap::new(),
+            cache: Cache::new(cache_bytes, hasher),
             census: Census::default(),
+            alone: false,
             rows: 0,
         }
     }
 
     /// Forgets what it remembers of a counter: somebody else wrote its head.
     pub(crate) fn forget(&mut self, key: &str) {
-        self.cache.remove(key);
+        self.cache.take(key);
     }
 
-    /// Puts the rows of some counters. `cached`: the writer is this node's own, whose rows are remembered.
+    /// Puts the rows of some counters. `cached`: the writer is this node's own, whose rows are remembered. Answers the totals that the
+    /// cells have now, in the items' order, of counters that never had a head.
     pub(crate) fn put(
         &mut self,
         store: &dyn Store,
@@ -88,33 +116,41 @@ impl Flusher {
         items: &[Item<'_>],
         order: Order,
         cached: bool,
-    ) -> Result<(), FlushError> {
-        let mut stored = self.read(store, cut.writer, items, cached)?;
+    ) -> Result<Vec<Option<i128>>, FlushError> {
+        // A repeat may find rows whose names did not get there, and names whose rows did not.
+        let alone = cached && self.alone && order == Order::Growing;
+        let mut stored = self.read(store, cut.writer, items, cached, alone)?;
         read_windows(store, cut.writer, items, &mut stored)?;
         read_lefts(store, cut.writer, items, &mut stored)?;
         let mut rows = Rows::default();
+        let fresh = alone && self.census.is_spotless();
         for (item, stored) in items.iter().zip(&mut stored) {
-            build(item, stored, cut, &mut rows)
+            build(item, stored, cut, fresh, &mut rows)
                 .map_err(|error| FlushError::Beyond(item.key.as_str().to_owned(), error))?;
         }
         self.census.note(store, &rows.first, &rows.gone)?;
+        self.census.note_fresh(&rows.fresh);
         if let Err(error) = put_rows(store, &rows, order) {
             self.census.restart();
             return Err(error.into());
         }
-        let count = rows.first.len().saturating_add(rows.second.len());
+        let count = [&rows.first, &rows.fresh, &rows.second]
+            .map(Batch::len)
+            .iter()
+            .sum::<usize>();
         self.rows = self.rows.saturating_add(u64::try_from(count).unwrap_or(u64::MAX));
+        let totals = stored
+            .iter()
+            .map(|stored| stored.cell.filter(|_| stored.head.is_none()).map(|cell| cell.total))
+            .collect();
         if cached {
             self.remember(items, stored);
         }
-        Ok(())
+        Ok(totals)
     }
 
     fn remember(&mut self, items: &[Item<'_>], stored: Vec<Stored>) {
-        if self.cache.len().saturating_add(items.len()) > CACHED_COUNTERS {
-            self.cache.clear();
-        }
-        for (item, mut stored) in items.iter().zip(stored) {
+        for (item, mut stored) in items.iter().zip(stored).filter(|(item, _)| item.again) {
             let life = stored.head.as_ref().map_or(0, |head| head.generation.life);
             if generation(item, stored.head.as_ref()).life != life {
                 // A source has put a later life's head already: what was written is of the life before.
@@ -125,7 +161,7 @@ impl Flusher {
                 .windows
                 .sort_by_key(|(step, chunk, _)| (*step, std::cmp::Reverse(*chunk)));
             stored.windows.dedup_by_key(|(step, ..)| *step);
-            self.cache.insert(item.key.as_str().into(), stored);
+            self.cache.put(item.key.as_str(), &stored);
         }
     }
 
@@ -135,15 +171,17 @@ impl Flusher {
         writer: WriterNumber,
         items: &[Item<'_>],
         cached: bool,
+        alone: bool,
     ) -> Result<Vec<Stored>, StoreError> {
         let mut stored: Vec<Option<Stored>> = items
             .iter()
             .map(|item| {
-                if cached {
-                    self.cache.remove(item.key.as_str())
+                let remembered = if cached {
+                    self.cache.take(item.key.as_str())
                 } else {
                     None
-                }
+                };
+                remembered.or_else(|| Stored::known(item).filter(|_| alone))
             })
             .collect();
         let missing: Vec<usize> = stored
@@ -182,6 +220,7 @@ impl Flusher {
 /// Names and heads first (rules 11 and 14).
 fn put_rows(store: &dyn Store, rows: &Rows, order: Order) -> Result<(), StoreError> {
     store.put(&rows.first, order)?;
+    store.put(&rows.fresh, order)?;
     store.put(&rows.second, order)?;
     store.remove(&rows.gone)
 }
@@ -203,7 +242,13 @@ fn generation(item: &Item<'_>, stored: Option<&Head>) -> Generation {
 }
 
 /// Appends a counter's rows, and makes `stored` what the store has after them.
-fn build(item: &Item<'_>, stored: &mut Stored, cut: Cut, rows: &mut Rows) -> Result<(), tally_counter::Beyond> {
+fn build(
+    item: &Item<'_>,
+    stored: &mut Stored,
+    cut: Cut,
+    fresh: bool,
+    rows: &mut Rows,
+) -> Result<(), tally_counter::Beyond> {
     let Item { key, delta, .. } = item;
     let slot = key.slot().number();
     let mut generation = generation(item, stored.head.as_ref());
@@ -252,7 +297,12 @@ fn build(item: &Item<'_>, stored: &mut Stored, cut: Cut, rows: &mut Rows) -> Res
     // A cell of this very round may have survived a crash that its name did not.
     let first = stored.cell.is_none_or(|cell| cell.position == cut.at);
     if (delta.touched && first) || created {
-        rows.first.push_with(
+        let names = if fresh && stored.head.is_none() && stored.cell.is_none() {
+            &mut rows.fresh
+        } else {
+            &mut rows.first
+        };
+        names.push_with(
             Table::Names,
             slot,
             generation.life,

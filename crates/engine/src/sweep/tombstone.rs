@@ -115,19 +115,10 @@ impl Engine {
 
 /// The memory knows this head no more; what the counter is now is asked from the store.
 fn forget_head(core: &mut Core, name: &str, head: &Head) {
-    let Some(id) = core.table.find(core.hash(name), name) else {
-        return;
-    };
+    let Some(id) = core.find(name) else { return };
     let same = |known: &Head| known.generation == head.generation;
-    if core
-        .table
-        .get(id)
-        .and_then(|counter| counter.head.as_deref())
-        .is_some_and(same)
-    {
+    if core.table.get(id).and_then(|counter| counter.head()).is_some_and(same) {
         core.table.set_head(id, None);
-        if let Some(counter) = core.table.get_mut(id) {
-            counter.loaded = false;
-        }
+        core.table.set_loaded(id, false);
     }
 }

@@ -10,15 +10,10 @@ use crate::core::Core;
 use crate::engine::Engine;
 use crate::load::{self, Snapshot};
 use crate::registry::Registry;
-use crate::table::CounterId;
-
-/// Places of the table that one step looks at.
-const STEP_PLACES: u32 = 4_096;
-/// Counters that one step reads.
-const STEP_COUNTERS: usize = 256;
+use crate::table::{Counter, CounterId};
 
 impl Engine {
-    /// Some counters of the table, from place `next` on. The caller holds rounds back, so that the store stands still; adds go on, and
+    /// The counters of page `next` of the table. The caller holds rounds back, so that the store stands still; adds go on, and
     /// are in the open round.
     pub(super) fn look_at_memory(
         &self,
@@ -34,9 +29,7 @@ impl Engine {
             view.hot = view.hot.saturating_add(1);
             view.rows = view.rows.saturating_add(1);
             let name = key.as_str();
-            let Some(id) = core.table.find(core.hash(name), name) else {
-                continue;
-            };
+            let Some(id) = core.find(name) else { continue };
             let Some(detail) = differs(&core, id, snapshot, &self.registry) else {
                 continue;
             };
@@ -50,26 +43,26 @@ impl Engine {
     }
 }
 
-/// The names of counters that memory knows the value of, from place `next` on; whether the table's end was reached.
+/// The names of counters that memory knows the value of, of page `next` of the table; whether the table's end was reached.
 fn next_loaded(core: &Core, next: &mut u32) -> (Vec<String>, bool) {
-    let places = u32::try_from(core.table.ids().size_hint().0).unwrap_or(u32::MAX);
-    let mut names = Vec::new();
-    let end = places.min(next.saturating_add(STEP_PLACES));
-    while *next < end && names.len() < STEP_COUNTERS {
-        let counter = core.table.get(CounterId(*next)).filter(|counter| counter.loaded);
-        names.extend(counter.map(|counter| counter.key().to_owned()));
-        *next = next.saturating_add(1);
-    }
-    (names, *next >= places)
+    let Some(ids) = core.table.page(*next) else {
+        return (Vec::new(), true);
+    };
+    *next = next.saturating_add(1);
+    let counters = ids.into_iter().filter_map(|id| core.table.get(id));
+    let names = counters
+        .filter(Counter::loaded)
+        .map(|counter| counter.key().to_owned())
+        .collect();
+    (names, false)
 }
 
 /// What memory and store do not agree about.
 fn differs(core: &Core, id: CounterId, snapshot: &Snapshot, registry: &Registry) -> Option<String> {
-    let counter = core.table.get(id).filter(|counter| counter.loaded)?;
-    let open = counter
-        .delta_index(core.round)
-        .and_then(|index| core.open.deltas.get(index));
-    let known = counter.head.as_deref();
+    let counter = core.table.get(id).filter(Counter::loaded)?;
+    let (open, _) = core.deltas(id);
+    let open = open.as_ref();
+    let known = counter.head();
     let stored = snapshot.head.as_ref();
     if open.is_none_or(|delta| delta.head.is_none()) && known != stored {
         return Some(format!("memory has the head {known:?}, the store {stored:?}"));
@@ -93,14 +86,14 @@ fn differs(core: &Core, id: CounterId, snapshot: &Snapshot, registry: &Registry)
         value = value.saturating_add(delta.total);
         exists |= delta.touched;
     }
-    if exists != counter.exists {
-        let (memory, store) = (word(counter.exists), word(exists));
+    if exists != counter.exists() {
+        let (memory, store) = (word(counter.exists()), word(exists));
         return Some(format!("memory says that it {memory}, the store that it {store}"));
     }
-    (exists && value != counter.value).then(|| {
+    (exists && value != counter.value()).then(|| {
         format!(
             "memory has {}, the store and the open round add up to {value}",
-            counter.value
+            counter.value()
         )
     })
 }
@@ -111,10 +104,8 @@ fn word(exists: bool) -> &'static str {
 
 /// The next read goes by the store. A head that the open round wrote stays.
 fn forget(core: &mut Core, id: CounterId) {
-    let round = core.round;
-    let Some(counter) = core.table.get_mut(id) else { return };
-    counter.loaded = false;
-    if counter.delta_index(round).is_none() {
+    core.table.set_loaded(id, false);
+    if core.entries(id).0.is_none() {
         core.table.set_head(id, None);
     }
     core.stamp = core.stamp.saturating_add(1);

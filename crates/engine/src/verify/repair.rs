@@ -357,9 +357,8 @@ impl Engine {
     /// What memory knows of a counter is old now.
     fn forget_counter(&self, name: &str) {
         let mut core = self.core.lock();
-        let hash = core.hash(name);
-        if let Some(counter) = core.table.find(hash, name).and_then(|id| core.table.get_mut(id)) {
-            counter.loaded = false;
+        if let Some(id) = core.find(name) {
+            core.table.set_loaded(id, false);
         }
         core.stamp = core.stamp.saturating_add(1);
     }

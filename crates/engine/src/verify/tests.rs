@@ -522,8 +522,8 @@ fn memory_that_differs_from_the_store_is_found_and_forgotten() {
     change_cell(bench.store.as_ref(), "plain", OWN, |cell| cell.total -= 50);
     {
         let mut core = engine.core.lock();
-        let id = core.table.find(core.hash("plain"), "plain").unwrap();
-        core.table.get_mut(id).unwrap().value += 1;
+        let id = core.find("plain").unwrap();
+        core.table.set_value(id, 901);
     }
     let pass = engine.verify(true).unwrap();
     assert_found(&pass, "memory", Check::Hot, "plain");

@@ -155,7 +155,7 @@ pub(crate) const ALL: &[Definition] = &[
         "memory",
         Kind::size("8MiB", "1TiB"),
         "512MiB",
-        "The hot table's memory",
+        "Memory for counters, rounds and the store's cache and tables; what a connection takes comes on top",
         "clean and cold counters are evicted beyond it",
     ),
     setting(

@@ -42,6 +42,13 @@ impl Default for EmbeddedSettings {
 }
 
 impl EmbeddedSettings {
+    /// About what all this takes in memory at most while rows come steadily: the cache, and of each of the three large tables that every
+    /// counter is in, one memtable that is being filled and one that is being written, whose rows take about half as much again as
+    /// they have bytes.
+    pub fn memory_bytes(&self) -> u64 {
+        self.cache_bytes.saturating_add(self.memtable_bytes.saturating_mul(9))
+    }
+
     /// With no more in reserve than a sixteenth of the disk that holds this directory: small disks are for use, too.
     #[must_use]
     pub fn fit(self, directory: &Path) -> Self {

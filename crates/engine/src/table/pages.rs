@@ -302,7 +302,10 @@ impl Pages {
 
     /// The ids of all records.
     pub(super) fn ids(&self) -> Vec<u32> {
-        (0..self.list.len()).filter_map(|page| self.ids_of(page)).flatten().collect()
+        (0..self.list.len())
+            .filter_map(|page| self.ids_of(page))
+            .flatten()
+            .collect()
     }
 }
 

@@ -8,7 +8,7 @@ use std::time::Duration;
 use anyhow::{Context, Result, bail};
 use rustix::process::{Pid, Signal, kill_process};
 
-use crate::{place, wait};
+use crate::{place, torture, wait};
 
 /// The ids of what was started and not yet waited for.
 static RUNNING: Mutex<Vec<u32>> = Mutex::new(Vec::new());
@@ -101,6 +101,7 @@ pub(crate) fn end_all_on_interrupt() -> Result<()> {
         for id in running().iter() {
             signal(*id, Signal::KILL);
         }
+        torture::device::release_all();
         place::remove_fresh();
         std::process::exit(INTERRUPTED);
     })?;

@@ -1,6 +1,6 @@
-//! The least HTTP/1.1 that talks to our own server: one request a connection.
+//! The least HTTP/1.1 that talks to our own server: one request a connection, or many.
 
-use std::io::{Read, Write};
+use std::io::{BufRead, BufReader, Read, Write};
 use std::net::TcpStream;
 use std::time::Duration;
 
@@ -60,6 +60,61 @@ fn exchange(address: &str, request: &str) -> Result<Answer> {
     let mut answer = Vec::new();
     stream.read_to_end(&mut answer)?;
     parse(&answer)
+}
+
+/// A connection that is kept for many requests.
+#[derive(Debug)]
+pub(crate) struct Connection {
+    reader: BufReader<TcpStream>,
+    address: String,
+}
+
+impl Connection {
+    pub(crate) fn open(address: &str) -> Result<Self> {
+        let stream = TcpStream::connect(address).with_context(|| format!("cannot connect to {address}"))?;
+        stream.set_nodelay(true)?;
+        stream.set_read_timeout(Some(PATIENCE))?;
+        Ok(Self {
+            reader: BufReader::new(stream),
+            address: address.to_owned(),
+        })
+    }
+
+    /// POST of a body of this type.
+    pub(crate) fn post(&mut self, path: &str, kind: &str, body: &str) -> Result<Answer> {
+        let (address, length) = (&self.address, body.len());
+        let request = format!(
+            "POST {path} HTTP/1.1\r\nhost: {address}\r\ncontent-type: {kind}\r\ncontent-length: {length}\r\n\r\n{body}"
+        );
+        self.reader.get_mut().write_all(request.as_bytes())?;
+        self.answer()
+    }
+
+    /// Reads one answer, whose length must be said in advance.
+    fn answer(&mut self) -> Result<Answer> {
+        let (mut status, mut length) = (None, None);
+        loop {
+            let mut line = String::new();
+            if self.reader.read_line(&mut line)? == 0 {
+                bail!("the server closed the connection");
+            }
+            let line = line.trim_end().to_ascii_lowercase();
+            if line.is_empty() {
+                break;
+            }
+            if status.is_none() {
+                status = line.split(' ').nth(1).and_then(|word| word.parse().ok());
+            } else if let Some(number) = line.strip_prefix("content-length:") {
+                length = Some(number.trim().parse()?);
+            }
+        }
+        let mut body = vec![0; length.context("the answer does not say its length")?];
+        self.reader.read_exact(&mut body)?;
+        Ok(Answer {
+            status: status.context("the answer has no status")?,
+            body: String::from_utf8(body)?,
+        })
+    }
 }
 
 fn parse(answer: &[u8]) -> Result<Answer> {

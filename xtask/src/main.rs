@@ -1,4 +1,4 @@
-//! What people and CI call: `cargo xtask run|test|check|tidy|bench|sim`.
+//! What people and CI call: `cargo xtask run|test|check|tidy|bench|sim|torture`.
 //!
 //! Everything here works on a fresh machine that has only a Rust toolchain: it obtains what it lacks where it can, starts
 //! servers on fresh ports in fresh folders, waits for readiness and never for time, and ends only processes that it
@@ -18,7 +18,6 @@ mod check;
 mod child;
 mod clients;
 mod command;
-mod crash;
 mod http;
 mod machine;
 mod place;
@@ -30,6 +29,7 @@ mod steps;
 mod tally;
 mod test;
 mod tidy;
+mod torture;
 mod ui;
 mod wait;
 
@@ -54,6 +54,11 @@ cargo xtask COMMAND
            --write          put the tables into docs/benchmarks.md
            --scale SIZE     1m, 10m or 100m counters under 1 GiB, instead of the rows
   sim    the seeded simulation of the engine, in release: --seeds N, --seed N, and what `-- --help` says
+  torture MODE|all  faults made to the real binary, and what it holds afterwards: kill power
+           --minutes N      so long, over all modes
+           --cycles N       so often
+           --seed N         the same choices again
+           --binary FILE    this one instead of a release build
   help   this
 ";
 
@@ -80,6 +85,7 @@ fn dispatch(arguments: &[String]) -> Result<()> {
         "check" => check::check(),
         "tidy" => tidy::tidy(),
         "sim" => check::simulate(options),
+        "torture" => torture::torture(options),
         "help" | "--help" | "-h" => {
             print!("{HELP}");
             Ok(())

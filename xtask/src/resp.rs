@@ -4,7 +4,7 @@ use std::io::{BufRead, BufReader, BufWriter, Read, Write};
 use std::net::TcpStream;
 use std::time::Duration;
 
-use anyhow::{Context, Result, anyhow, bail};
+use anyhow::{Context, Result, bail};
 
 /// A server that does not answer for this long has failed.
 const PATIENCE: Duration = Duration::from_mins(2);
@@ -44,15 +44,6 @@ impl Client {
         self.send(command)?;
         self.flush()?;
         self.expect()
-    }
-
-    /// One command and its answer, an error answer being an error; none when the connection broke before it.
-    pub(crate) fn answer(&mut self, command: &[&str]) -> Option<Result<Reply>> {
-        self.send(command).and_then(|()| self.flush()).ok()?;
-        match self.reply().ok()? {
-            Reply::Error(message) => Some(Err(anyhow!("the server answered {command:?}: {message}"))),
-            reply => Some(Ok(reply)),
-        }
     }
 
     /// Puts a command into the buffer.

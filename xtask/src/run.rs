@@ -119,7 +119,7 @@ Tally is up, and has counted 9,999 web requests.
 
 Ctrl-C stops it.",
         tally.resp,
-        setup.log().display(),
+        setup.log.display(),
         setup.binary.display(),
     )
 }

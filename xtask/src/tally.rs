@@ -25,6 +25,8 @@ pub(crate) struct Setup {
     pub(crate) http: String,
     pub(crate) resp: String,
     pub(crate) settings: Vec<String>,
+    /// Where what it prints goes.
+    pub(crate) log: PathBuf,
 }
 
 impl Setup {
@@ -37,6 +39,7 @@ impl Setup {
             http: any(),
             resp: any(),
             settings: Vec::new(),
+            log: data.with_extension("log"),
         }
     }
 
@@ -44,11 +47,6 @@ impl Setup {
     pub(crate) fn ack(mut self, level: &str) -> Self {
         self.settings.extend(["--ack".to_owned(), level.to_owned()]);
         self
-    }
-
-    /// Where what it prints goes.
-    pub(crate) fn log(&self) -> PathBuf {
-        self.data.with_extension("log")
     }
 }
 
@@ -69,9 +67,9 @@ impl Tally {
     /// Starts it and waits until it takes adds.
     pub(crate) fn start(setup: &Setup) -> Result<Self> {
         let began = Instant::now();
-        let mut process = Process::start("tally serve", &setup.log(), &mut Self::command(setup)?)?;
+        let mut process = Self::begin(setup)?;
         let stdout = process.child().stdout.take().context("its stdout is a pipe")?;
-        let (http, resp) = Self::announced(&mut process, stdout, &setup.log())?;
+        let (http, resp) = Self::announced(&mut process, stdout, &setup.log)?;
         wait::until("/readyz", START_LIMIT, || {
             process.still_runs()?;
             Ok(http::get(&http, "/readyz")
@@ -87,8 +85,13 @@ impl Tally {
         })
     }
 
+    /// Starts the process and waits for nothing.
+    pub(crate) fn begin(setup: &Setup) -> Result<Process> {
+        Process::start("tally serve", &setup.log, &mut Self::command(setup)?)
+    }
+
     fn command(setup: &Setup) -> Result<Command> {
-        let log = File::options().create(true).append(true).open(setup.log())?;
+        let log = File::options().create(true).append(true).open(&setup.log)?;
         let mut command = client(&setup.binary);
         command
             .arg("serve")
@@ -130,6 +133,11 @@ impl Tally {
         )
     }
 
+    /// The binary that runs.
+    pub(crate) fn binary(&self) -> &Path {
+        &self.setup.binary
+    }
+
     /// Its process, for what the kernel says of it.
     pub(crate) fn id(&self) -> u32 {
         self.process.id()
@@ -166,7 +174,7 @@ impl Tally {
 
     /// SIGTERM; anything but an exit with status 0 is an error.
     pub(crate) fn stop(self) -> Result<()> {
-        let log = self.setup.log();
+        let log = &self.setup.log;
         let status = self.process.terminate(STOP_LIMIT)?;
         ensure!(
             status.success(),

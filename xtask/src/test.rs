@@ -6,7 +6,7 @@ use anyhow::{Context, Result, bail, ensure};
 
 use crate::place::Place;
 use crate::steps::Steps;
-use crate::{artifacts, check, child, clients, command, crash, machine, sample, tally, ui};
+use crate::{artifacts, check, child, clients, command, machine, sample, tally, torture, ui};
 
 pub(crate) fn test(arguments: &[String]) -> Result<()> {
     child::end_all_on_interrupt()?;
@@ -33,7 +33,7 @@ fn on_the_binary(steps: &mut Steps, place: &Place, binary: &Path) {
     steps.step("docs/config.md is fresh", || config_is_fresh(place, binary));
     steps.step("sample, counted exactly", || sample::totals(place, binary));
     steps.step("sample, killed halfway", || sample::killed(place, binary));
-    steps.step("killed under load", || crash::killed_under_load(place, binary));
+    torture::steps(steps, place, binary);
     clients::steps(steps, place, binary);
     steps.step("ui test", || ui::test(place, binary));
 }

@@ -29,6 +29,8 @@ pub struct Settings {
     pub journal_interval_ms: u64,
     /// What the journal may hold that the store has not yet: past it a round begins, at twice that adds wait.
     pub journal_limit_bytes: u64,
+    /// The operator has decided to go on without what cannot be read of the journal.
+    pub cut_damage: bool,
     /// The longest time between rounds.
     pub round_interval_ms: u64,
     /// The hot table's memory.

@@ -50,7 +50,7 @@ impl Engine {
                 None,
             )?,
         };
-        let row = after_loss(&world, &registry, row, start)?;
+        let row = after_loss(&world, &registry, row, start, settings.cut_damage)?;
         registry.set_own(row.number);
         world.store.durable()?;
         let seed = u64::try_from(world.random.next() & u128::from(u64::MAX)).unwrap_or(0);
@@ -62,7 +62,7 @@ impl Engine {
             .raise(&Resume::decode(&row.resume).map_err(corrupt)?.kept);
         let ledger = crate::round::own_ledger(world.store.as_ref(), &row)?;
         raise(&mut core, &registry)?;
-        let replayed = Self::replay(&world, &row, &mut core)?;
+        let replayed = Self::replay(&world, &row, settings.cut_damage, &mut core)?;
         // What sources have moved stays moved, whether or not they are opened again; also in namespaces that only the journal knows.
         raise(&mut core, &registry)?;
         let position = replayed.end.unwrap_or(row.applied).max(row.applied);
@@ -106,26 +106,32 @@ impl Engine {
     }
 
     /// Folds the journal from the applied position; cuts the open round where it was cut.
-    fn replay(world: &World, row: &WriterRow, core: &mut Core) -> Result<journal::Replay, Error> {
+    fn replay(world: &World, row: &WriterRow, cut_damage: bool, core: &mut Core) -> Result<journal::Replay, Error> {
         let mut applied_entries = 0_u64;
         let pending = row.pending;
         let pending_kept = Resume::decode(&row.pending_resume).map_err(corrupt)?.kept;
-        let replayed = journal::replay(&world.disk, row.number.0, row.applied, &mut |position, content| {
-            if position.number() != core.tail.position().number().saturating_add(1) {
-                return Err(JournalError::Corrupt(format!(
-                    "the journal begins at entry {position}, but the store has everything only up to {}: a segment is missing",
-                    core.tail.position()
-                )));
-            }
-            apply(core, content)
-                .map_err(|error| JournalError::Corrupt(format!("journal entry {position}: {error}")))?;
-            core.tail = journal::Tail::new(position);
-            applied_entries = applied_entries.saturating_add(1);
-            if pending == Some(position) {
-                core.cut_again(position, pending_kept.clone());
-            }
-            Ok(())
-        })?;
+        let replayed = journal::replay(
+            &world.disk,
+            row.number.0,
+            row.applied,
+            cut_damage,
+            &mut |position, content| {
+                if position.number() != core.tail.position().number().saturating_add(1) {
+                    return Err(JournalError::Corrupt(format!(
+                        "the journal begins at entry {position}, but the store has everything only up to {}: a segment is missing",
+                        core.tail.position()
+                    )));
+                }
+                apply(core, content)
+                    .map_err(|error| JournalError::Corrupt(format!("journal entry {position}: {error}")))?;
+                core.tail = journal::Tail::new(position);
+                applied_entries = applied_entries.saturating_add(1);
+                if pending == Some(position) {
+                    core.cut_again(position, pending_kept.clone());
+                }
+                Ok(())
+            },
+        )?;
         if applied_entries > 0 {
             tracing::info!(entries = applied_entries, from = %row.applied, to = %core.tail.position(), "replayed the journal");
         }
@@ -159,12 +165,24 @@ fn raise(core: &mut Core, registry: &Registry) -> Result<(), Error> {
 
 /// Whether the journal was lost: it ends before what the store has or was about to have. Then the old epoch is sealed, as it is, and
 /// a new one begins (rule 1).
-fn after_loss(world: &World, registry: &Registry, row: WriterRow, start: StartId) -> Result<WriterRow, Error> {
+fn after_loss(
+    world: &World,
+    registry: &Registry,
+    row: WriterRow,
+    start: StartId,
+    cut_damage: bool,
+) -> Result<WriterRow, Error> {
     let needed = row.pending.unwrap_or(row.applied);
     if needed == Position::ZERO {
         return Ok(row);
     }
-    let found = journal::replay(&world.disk, row.number.0, Position::LAST, &mut |_, _| Ok(()))?;
+    let found = journal::replay(
+        &world.disk,
+        row.number.0,
+        Position::LAST,
+        cut_damage,
+        &mut |_, _| Ok(()),
+    )?;
     if found.end.is_some_and(|end| end >= needed) {
         return Ok(row);
     }
@@ -174,7 +192,7 @@ fn after_loss(world: &World, registry: &Registry, row: WriterRow, start: StartId
         "the journal was lost or put back from an older copy: what it held beyond the store is gone; going on in a new epoch"
     );
     for name in world.disk.names().map_err(|error| Error::Failed(error.to_string()))? {
-        if name.starts_with("journal-") && found.end.is_some() {
+        if name.starts_with("journal-") && name.strip_suffix(".log").is_some() && found.end.is_some() {
             world
                 .disk
                 .remove(&name)

@@ -52,6 +52,9 @@ impl Random for SystemRandom {
     }
 }
 
+/// What a file is called until it has its size. One that a crash left behind is overwritten by the next.
+const NEW: &str = "allocating";
+
 /// A directory on disk, held by a lock for as long as this lives.
 #[derive(Debug)]
 pub struct SystemDisk {
@@ -85,17 +88,20 @@ impl SystemDisk {
 
 impl Disk for SystemDisk {
     fn allocate(&self, name: &str, size: u64) -> io::Result<Arc<dyn File>> {
-        let path = self.root.join(name);
+        let new = self.root.join(NEW);
         let file = OpenOptions::new()
             .create(true)
             .truncate(true)
             .read(true)
             .write(true)
-            .open(&path)?;
-        if let Err(error) = rustix::fs::fallocate(&file, rustix::fs::FallocateFlags::empty(), 0, size) {
-            fs::remove_file(&path)?;
-            return Err(error.into());
+            .open(&new)?;
+        let allocated = rustix::fs::fallocate(&file, rustix::fs::FallocateFlags::empty(), 0, size);
+        // Its size is on disk before its name is.
+        if let Err(error) = allocated.map_err(io::Error::from).and_then(|()| file.sync_all()) {
+            fs::remove_file(&new)?;
+            return Err(error);
         }
+        fs::rename(&new, self.root.join(name))?;
         Ok(Arc::new(SystemFile(file)))
     }
 

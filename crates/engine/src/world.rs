@@ -23,8 +23,8 @@ pub trait Random: Send + Sync {
 /// One directory of files, by name. Nothing is safe from the loss of power before `sync` (a file's bytes) and `sync_names`
 /// (that files are there, or are not).
 pub trait Disk: Send + Sync {
-    /// Creates a file of `size` zero bytes, all of them allocated: later writes within it need no room. An error of kind
-    /// `StorageFull` leaves nothing behind.
+    /// Creates a file of `size` zero bytes, all of them allocated: later writes within it need no room. The file never has its name
+    /// without its size, not even after a loss of power. An error of kind `StorageFull` leaves nothing behind.
     fn allocate(&self, name: &str, size: u64) -> io::Result<Arc<dyn File>>;
     /// Opens a file for reading and writing.
     fn open(&self, name: &str) -> io::Result<Arc<dyn File>>;

@@ -61,6 +61,7 @@ impl Bench {
         let settings = Settings {
             dir: self.dir.path().to_owned(),
             journal_segment_bytes: 1 << 16,
+            cut_damage: false,
             journal_interval_ms: 100,
             journal_limit_bytes: 1 << 20,
             round_interval_ms: 5_000,

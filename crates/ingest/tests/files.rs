@@ -50,6 +50,7 @@ impl Node {
         let settings = Settings {
             dir: self.dir.path().to_owned(),
             journal_segment_bytes: 1 << 20,
+            cut_damage: false,
             journal_interval_ms: 100,
             journal_limit_bytes: 64 << 20,
             round_interval_ms: 5_000,

@@ -3,6 +3,7 @@
 mod accept;
 mod access;
 mod binding;
+mod buffers;
 mod cli;
 mod config;
 mod http;

@@ -19,6 +19,8 @@ pub(crate) struct Limits {
     pub(crate) max_pipeline: usize,
     /// What a RESP connection may have to be sent before it is read from again.
     pub(crate) max_output_bytes: usize,
+    /// What requests and answers of all connections may take together, in bytes.
+    pub(crate) max_buffers_bytes: usize,
     /// Counters that one query may touch.
     pub(crate) query_limit: usize,
     /// Points that one history request may answer.

@@ -133,6 +133,9 @@ pub(crate) fn open_engine(settings: &Settings) -> Result<Arc<Engine>, String> {
     }
     .fit(&settings.data);
     let store = Embedded::open(&settings.data.join("store"), &store_settings).map_err(|error| error.to_string())?;
+    if let Some(cut) = store.cut() {
+        tracing::error!("{cut}: the journal has what is missing, or the start is refused");
+    }
     let store: Arc<dyn Store> = Arc::new(store);
     let world = World {
         clock: Arc::new(SystemClock::default()),
@@ -143,6 +146,7 @@ pub(crate) fn open_engine(settings: &Settings) -> Result<Arc<Engine>, String> {
     let engine_settings = tally_engine::Settings {
         dir: settings.data.clone(),
         journal_segment_bytes: settings.journal_segment_bytes,
+        cut_damage: settings.cut_damage,
         journal_interval_ms: settings.journal_interval_ms,
         journal_limit_bytes: settings.journal_limit_bytes,
         round_interval_ms: settings.round_interval_ms,

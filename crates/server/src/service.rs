@@ -12,6 +12,7 @@ use tally_engine::{Blocked, Engine, Plan, Turn};
 use tokio::sync::{Semaphore, watch};
 
 use crate::access::Access;
+use crate::buffers::Buffers;
 use crate::levels::Levels;
 use crate::limits::Limits;
 use crate::loader::Loader;
@@ -34,6 +35,7 @@ pub(crate) struct Service {
     blocking: Semaphore,
     /// Bounds the connections of all faces together (setting `max_connections`).
     connections: Arc<Semaphore>,
+    buffers: Arc<Buffers>,
     draining: watch::Sender<bool>,
 }
 
@@ -62,6 +64,7 @@ impl Service {
             metrics: Metrics::new(),
             blocking: Semaphore::new(limits.max_blocking),
             connections: Arc::new(Semaphore::new(limits.max_connections)),
+            buffers: Buffers::new(limits.max_buffers_bytes),
             draining: watch::Sender::new(false),
             limits,
             engine,
@@ -102,6 +105,11 @@ impl Service {
     /// One permit a connection, of any face; none left: close the new one after an error in its own form.
     pub(crate) fn connections(&self) -> &Arc<Semaphore> {
         &self.connections
+    }
+
+    /// What connections hold together.
+    pub(crate) fn buffers(&self) -> &Arc<Buffers> {
+        &self.buffers
     }
 
     /// Turns true once, when the server stops accepting: finish the request that runs, then close the connection.

@@ -202,3 +202,126 @@ fn kill_nine_leaves_what_was_durable() {
         );
     }
 }
+
+/// A store with so many puts of 500 rows in its log, and where each begins there.
+fn logged(directory: &Path, puts: u64) -> Vec<usize> {
+    let store = open(directory).unwrap();
+    let log = directory.join("rows/0.jnl");
+    let used = || {
+        let bytes = fs::read(&log).unwrap();
+        bytes.iter().rposition(|byte| *byte != 0).map_or(0, |last| last + 1)
+    };
+    store.durable().unwrap();
+    let mut begins = Vec::new();
+    for position in 1..=puts {
+        begins.push(used());
+        store.put(&rows(position), Order::Growing).unwrap();
+        store.durable().unwrap();
+    }
+    begins
+}
+
+fn flip(directory: &Path, at: usize) {
+    let log = directory.join("rows/0.jnl");
+    let mut bytes = fs::read(&log).unwrap();
+    if let Some(byte) = bytes.get_mut(at) {
+        *byte ^= 1;
+    }
+    fs::write(&log, bytes).unwrap();
+}
+
+/// fjall believes a batch's number, which no checksum covers: with a larger one an older row would stand over newer ones.
+#[test]
+fn a_damaged_number_in_the_log_never_brings_an_older_row_back() {
+    let directory = tempfile::tempdir().unwrap();
+    let begins = logged(directory.path(), 4);
+    // Tag, count, then eight bytes of number, of which the fifth makes it very large.
+    flip(directory.path(), begins.get(1).unwrap() + 1 + 4 + 4);
+    let store = open(directory.path()).unwrap();
+    let found = positions(&store);
+    assert!(
+        found.iter().all(|position| *position == 1),
+        "the state before the damage: {found:?}"
+    );
+    assert!(
+        store.cut().is_some_and(|cut| cut.contains("0.jnl, byte ")),
+        "{:?}",
+        store.cut()
+    );
+}
+
+/// fjall refuses a batch whose checksum is wrong, as a loss of power may leave one at the end: that would be no start at all.
+#[test]
+fn a_torn_batch_at_the_end_of_the_log_is_cut() {
+    let directory = tempfile::tempdir().unwrap();
+    let begins = logged(directory.path(), 4);
+    flip(directory.path(), begins.get(3).unwrap() + 40);
+    let store = open(directory.path()).unwrap();
+    assert!(positions(&store).iter().all(|position| *position == 3));
+    assert_eq!(store.cut(), None);
+    drop(store);
+    assert!(
+        positions(&open(directory.path()).unwrap())
+            .iter()
+            .all(|position| *position == 3)
+    );
+}
+
+#[test]
+fn what_is_cut_out_of_the_middle_of_the_log_is_kept() {
+    let directory = tempfile::tempdir().unwrap();
+    let begins = logged(directory.path(), 4);
+    flip(directory.path(), begins.get(2).unwrap() + 40);
+    let store = open(directory.path()).unwrap();
+    assert!(positions(&store).iter().all(|position| *position == 2));
+    assert!(store.cut().is_some());
+    let kept = fs::read_dir(directory.path())
+        .unwrap()
+        .map(|entry| entry.unwrap().file_name());
+    assert!(
+        kept.into_iter()
+            .any(|name| name.to_string_lossy().ends_with(".damaged"))
+    );
+}
+
+/// What is left of a log that was cut would be older than the tables.
+#[test]
+fn a_log_that_is_damaged_before_what_tables_hold_is_refused() {
+    let directory = tempfile::tempdir().unwrap();
+    let begins = logged(directory.path(), 3);
+    let store = open(directory.path()).unwrap();
+    store.compact().unwrap();
+    drop(store);
+    flip(directory.path(), begins.get(1).unwrap() + 40);
+    match open(directory.path()) {
+        Err(StoreError::Corrupt(message)) => assert!(message.contains("0.jnl, byte "), "{message}"),
+        other => unreachable!("not refused: {other:?}"),
+    }
+}
+
+#[test]
+fn a_list_of_tables_that_is_not_what_was_written_is_refused() {
+    let directory = tempfile::tempdir().unwrap();
+    let store = open(directory.path()).unwrap();
+    store.put(&rows(1), Order::Growing).unwrap();
+    store.compact().unwrap();
+    drop(store);
+    let mut lists = 0;
+    for keyspace in fs::read_dir(directory.path().join("rows/keyspaces")).unwrap() {
+        let current = keyspace.unwrap().path().join("current");
+        let whole = fs::read(&current).unwrap();
+        let mut bytes = whole.clone();
+        if let Some(byte) = bytes.get_mut(12) {
+            *byte ^= 1;
+        }
+        fs::write(&current, bytes).unwrap();
+        match open(directory.path()) {
+            Err(StoreError::Corrupt(message)) => assert!(message.contains("byte 0"), "{message}"),
+            other => unreachable!("not refused: {other:?}"),
+        }
+        fs::write(&current, whole).unwrap();
+        lists += 1;
+    }
+    assert!(lists >= 7);
+    assert_eq!(positions(&open(directory.path()).unwrap()).len(), 500);
+}

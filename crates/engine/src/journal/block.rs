@@ -1,5 +1,8 @@
 //! A block: what one commit writes and syncs. Its checksum covers segment, position and content, so that neither a torn
 //! write, nor a stale block of a recycled file, nor a block at the wrong place is ever taken for one.
+//!
+//! A block without entries is an **end mark**: it is written, not synced, behind a block whose sync has returned, and the next block
+//! overwrites it. So a broken block with a mark behind it was whole once, and may have been acknowledged.
 
 use tally_counter::Position;
 
@@ -43,6 +46,13 @@ pub(crate) fn seal(bytes: &mut [u8], segment: u64, entries: u32, first: Position
             *byte = field;
         }
     }
+}
+
+/// The end mark behind the entry before `next`.
+pub(crate) fn end_mark(segment: u64, next: Position) -> Vec<u8> {
+    let mut bytes = vec![0; HEADER_BYTES];
+    seal(&mut bytes, segment, 0, next);
+    bytes
 }
 
 /// Reads a header; `None` if there is none here.

@@ -3,6 +3,7 @@
 //!
 //! The bytes are specified in docs/format.md. It knows nothing of what entries mean.
 
+mod aside;
 mod block;
 mod reader;
 mod segment;

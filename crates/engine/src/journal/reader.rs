@@ -5,8 +5,12 @@ use std::sync::Arc;
 
 use tally_counter::Position;
 
-use super::{JournalError, block, segment};
+use super::{JournalError, aside, block, segment};
 use crate::world::{Disk, File};
+
+/// What an operator can do about damage.
+const WAYS_OUT: &str =
+    "restore the file from a copy, or start once with journal_damage=cut to go on without what it held from there on";
 
 /// Called for each entry with its position.
 pub(crate) type Visit<'v> = dyn FnMut(Position, &[u8]) -> Result<(), JournalError> + 'v;
@@ -22,11 +26,23 @@ pub(crate) struct Replay {
     pub(crate) next_segment: u64,
 }
 
+/// What was read of a segment.
+struct Reading {
+    /// The first byte that was not read as a block.
+    offset: usize,
+    /// It was the visitor that refused.
+    by_visitor: bool,
+}
+
 /// Calls `entry` for each entry after `after`, in order. Segments that were allocated and never begun are removed.
+///
+/// `cut`: the operator has decided to go on without what cannot be read. Then the journal ends before the damage, and files with
+/// anything behind it are kept under another name.
 pub(crate) fn replay(
     disk: &Arc<dyn Disk>,
     writer: u32,
     after: Position,
+    cut: bool,
     entry: &mut Visit<'_>,
 ) -> Result<Replay, JournalError> {
     let names = disk
@@ -39,45 +55,101 @@ pub(crate) fn replay(
         ..Replay::default()
     };
     let mut damage: Option<String> = None;
-    for number in numbers {
-        let name = segment::name(number);
-        let failed = |error: std::io::Error| JournalError::Failed(format!("cannot read {name}: {error}"));
-        let file = disk.open(&name).map_err(failed)?;
-        let bytes = read_whole(&file).map_err(failed)?;
-        let Some(header) = header_of(&name, number, &bytes)? else {
-            disk.remove(&name).map_err(failed)?;
-            continue;
+    for (index, number) in numbers.iter().enumerate() {
+        let mut reading = Reading {
+            offset: 0,
+            by_visitor: false,
         };
-        let before = Position::new(header.first.number().saturating_sub(1)).unwrap_or_default();
-        if before <= after && found.end.is_some_and(|end| end < before) {
-            // Segments that the store no longer needed: a crash may bring any of them back.
-            found.end = None;
+        match read_segment(
+            disk,
+            *number,
+            writer,
+            after,
+            &mut found,
+            &mut damage,
+            &mut reading,
+            entry,
+        ) {
+            Err(JournalError::Corrupt(text)) if cut && !reading.by_visitor => {
+                tracing::error!(damage = %text, "the journal is cut here, as journal_damage asks for: what it held behind this is given up");
+                let later = numbers.get(index.saturating_add(1)..).unwrap_or_default();
+                aside::set(disk, *number, reading.offset, later)?;
+                if reading.offset > 0 {
+                    let end = found.end.unwrap_or(after);
+                    found.segments.push((*number, end));
+                }
+                break;
+            }
+            read => read?,
         }
-        check_header(&name, header, number, writer, &found, damage.as_deref())?;
-        let mut end = found.end.unwrap_or(before);
-        let stop = read_blocks(&name, number, &bytes, &mut end, after, entry)?;
-        damage = stop.map(|offset| format!("{name}, byte {offset}"));
-        // It may have been read from memory only: it must be on disk before anything goes on from here.
-        file.sync().map_err(failed)?;
-        found.segments.push((number, end));
-        found.end = Some(end);
     }
     Ok(found)
+}
+
+#[expect(clippy::too_many_arguments, reason = "one step of a loop, whose state they are")]
+fn read_segment(
+    disk: &Arc<dyn Disk>,
+    number: u64,
+    writer: u32,
+    after: Position,
+    found: &mut Replay,
+    damage: &mut Option<String>,
+    reading: &mut Reading,
+    entry: &mut Visit<'_>,
+) -> Result<(), JournalError> {
+    let name = segment::name(number);
+    let failed = |error: std::io::Error| JournalError::Failed(format!("cannot read {name}: {error}"));
+    let file = disk.open(&name).map_err(failed)?;
+    let bytes = read_whole(&file).map_err(failed)?;
+    let Some(header) = header_of(&name, number, &bytes)? else {
+        disk.remove(&name).map_err(failed)?;
+        return Ok(());
+    };
+    let before = Position::new(header.first.number().saturating_sub(1)).unwrap_or_default();
+    if before <= after && found.end.is_some_and(|end| end < before) {
+        // Segments that the store no longer needed: a crash may bring any of them back.
+        found.end = None;
+    }
+    check_header(&name, header, number, writer, found, damage.as_deref())?;
+    let mut end = found.end.unwrap_or(before);
+    let read = read_blocks(&name, number, &bytes, &mut end, after, reading, entry);
+    found.end = Some(end);
+    let stop = read?;
+    let size = u64::try_from(bytes.len()).unwrap_or(u64::MAX);
+    if size < header.size {
+        return Err(JournalError::Corrupt(format!(
+            "{name}, byte {size}: the file was cut off here, it had {} bytes; {WAYS_OUT}",
+            header.size
+        )));
+    }
+    *damage = stop.map(|offset| format!("{name}, byte {offset}"));
+    // It may have been read from memory only: it must be on disk before anything goes on from here.
+    file.sync().map_err(failed)?;
+    found.segments.push((number, end));
+    Ok(())
 }
 
 /// The segment's header; `None` where the segment was never begun, or its first commit was torn before the header was whole.
 fn header_of(name: &str, number: u64, bytes: &[u8]) -> Result<Option<segment::Header>, JournalError> {
     let size = usize::try_from(segment::HEADER_BYTES).unwrap_or(64);
-    let (header, rest) = bytes.split_at(size.min(bytes.len()));
+    if bytes.len() < size {
+        // A segment has its name only once it has its size.
+        return Err(JournalError::Corrupt(format!(
+            "{name}, byte {}: the file was cut off here; {WAYS_OUT}",
+            bytes.len()
+        )));
+    }
+    let (header, rest) = bytes.split_at(size);
     match segment::decode(name, header) {
         // Nothing follows the header: it was being written, and no entry ever was.
         Err(JournalError::Corrupt(_)) if rest.iter().all(|byte| *byte == 0) => Ok(None),
         Ok(None) => match later_block(number, bytes, 0) {
             None => Ok(None),
             Some(later) => Err(JournalError::Corrupt(format!(
-                "{name}, byte 0: the segment's header is gone, and a whole block follows at byte {later}"
+                "{name}, byte 0: the segment's header is gone, and a whole block follows at byte {later}; {WAYS_OUT}"
             ))),
         },
+        Err(JournalError::Corrupt(text)) => Err(JournalError::Corrupt(format!("{text}; {WAYS_OUT}"))),
         decoded => decoded,
     }
 }
@@ -100,7 +172,7 @@ fn check_header(
     if expected.is_some_and(|expected| expected != header.first.number()) {
         let place = damage.unwrap_or(name);
         return Err(JournalError::Corrupt(format!(
-            "{place}: entries {} to {} of the journal cannot be read; restore the file, or move the journal away to go on without them",
+            "{place}: entries {} to {} of the journal cannot be read; {WAYS_OUT}",
             expected.unwrap_or(0),
             header.first.number().saturating_sub(1)
         )));
@@ -115,13 +187,15 @@ fn read_blocks(
     bytes: &[u8],
     end: &mut Position,
     after: Position,
+    reading: &mut Reading,
     entry: &mut Visit<'_>,
 ) -> Result<Option<usize>, JournalError> {
-    let mut offset = usize::try_from(segment::HEADER_BYTES).unwrap_or(64);
-    while let Some((header, content)) = block_at(number, bytes, offset) {
+    reading.offset = usize::try_from(segment::HEADER_BYTES).unwrap_or(64);
+    while let Some((header, content)) = block_at(number, bytes, reading.offset) {
+        let offset = reading.offset;
         let wrong = || {
             JournalError::Corrupt(format!(
-                "{name}, byte {offset}: the block does not continue position {end}"
+                "{name}, byte {offset}: the block does not continue position {end}; {WAYS_OUT}"
             ))
         };
         let entries = block::entries(content).ok_or_else(wrong)?;
@@ -130,18 +204,23 @@ fn read_blocks(
         {
             return Err(wrong());
         }
+        if entries.is_empty() {
+            // The end mark: nothing behind it was ever synced.
+            break;
+        }
         for content in entries {
             *end = end.after(1).map_err(|error| JournalError::Failed(error.to_string()))?;
             if *end > after {
-                entry(*end, content)?;
+                entry(*end, content).inspect_err(|_| reading.by_visitor = true)?;
             }
         }
         let size = u64::try_from(block::HEADER_BYTES.saturating_add(content.len())).unwrap_or(u64::MAX);
-        offset = offset.saturating_add(usize::try_from(block::padded(size)).unwrap_or(usize::MAX));
+        reading.offset = offset.saturating_add(usize::try_from(block::padded(size)).unwrap_or(usize::MAX));
     }
+    let offset = reading.offset;
     if let Some(later) = later_block(number, bytes, offset) {
         return Err(JournalError::Corrupt(format!(
-            "{name}, byte {offset}: the block here is damaged, and a whole one follows at byte {later}: restore the file, or move the journal away to go on without it"
+            "{name}, byte {offset}: the block here is damaged, and a whole one follows at byte {later}; {WAYS_OUT}"
         )));
     }
     let rest = bytes.get(offset..).unwrap_or_default();

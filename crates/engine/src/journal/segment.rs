@@ -8,7 +8,7 @@ use super::block::ALIGN;
 const MAGIC: &[u8; 8] = b"TALLYJNL";
 /// The format of segments and entries; a newer one is refused.
 pub(crate) const VERSION: u32 = 1;
-/// The header's bytes: magic, version, segment, first position, node, checksum.
+/// The header's bytes: magic, version, writer, segment, first position, size, checksum.
 pub(crate) const HEADER_BYTES: u64 = ALIGN;
 
 /// What a segment's header says.
@@ -20,6 +20,8 @@ pub(crate) struct Header {
     pub(crate) first: Position,
     /// Whose journal: the writer's number, so that a journal is never replayed into another store.
     pub(crate) writer: u32,
+    /// The bytes it was allocated with: a shorter file was cut off.
+    pub(crate) size: u64,
 }
 
 /// The file's name.
@@ -40,6 +42,7 @@ pub(crate) fn encode(header: Header) -> Vec<u8> {
     bytes.extend(header.writer.to_le_bytes());
     bytes.extend(header.segment.to_le_bytes());
     bytes.extend(header.first.number().to_le_bytes());
+    bytes.extend(header.size.to_le_bytes());
     bytes.resize(60, 0);
     bytes.extend(crc32c::crc32c(&bytes).to_le_bytes());
     bytes
@@ -56,13 +59,6 @@ pub(crate) fn decode(name: &str, bytes: &[u8]) -> Result<Option<Header>, Journal
     if bytes.get(..8) != Some(MAGIC.as_slice()) {
         return Err(corrupt());
     }
-    let halves = field(8).ok_or_else(corrupt)?;
-    let (version, writer) = (low(halves), low(halves >> 32));
-    if version > VERSION {
-        return Err(JournalError::Newer(format!(
-            "{name} has journal format {version}, this Tally reads up to {VERSION}: start the newer Tally that wrote it"
-        )));
-    }
     let crc = bytes
         .get(60..64)
         .and_then(|crc| crc.try_into().ok())
@@ -70,11 +66,23 @@ pub(crate) fn decode(name: &str, bytes: &[u8]) -> Result<Option<Header>, Journal
     if crc != bytes.get(..60).map(crc32c::crc32c) {
         return Err(corrupt());
     }
+    let halves = field(8).ok_or_else(corrupt)?;
+    let (version, writer) = (low(halves), low(halves >> 32));
+    if version > VERSION {
+        return Err(JournalError::Newer(format!(
+            "{name} has journal format {version}, this Tally reads up to {VERSION}: start the newer Tally that wrote it"
+        )));
+    }
     let segment = field(16).ok_or_else(corrupt)?;
     let first = field(24)
         .and_then(|number| Position::new(number).ok())
         .ok_or_else(corrupt)?;
-    Ok(Some(Header { segment, first, writer }))
+    Ok(Some(Header {
+        segment,
+        first,
+        writer,
+        size: field(32).ok_or_else(corrupt)?,
+    }))
 }
 
 fn low(number: u64) -> u32 {

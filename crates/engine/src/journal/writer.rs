@@ -88,7 +88,7 @@ impl Writer {
         if self
             .current
             .as_ref()
-            .is_none_or(|open| open.at.saturating_add(size) > open.size)
+            .is_none_or(|open| open.at.saturating_add(size).saturating_add(block::ALIGN) > open.size)
         {
             self.rotate(first)?;
         }
@@ -96,11 +96,17 @@ impl Writer {
             return Err(JournalError::Failed("there is no segment to write to".to_owned()));
         };
         block::seal(&mut pending.bytes, open.segment, pending.entries, first);
+        let next = pending
+            .last
+            .after(1)
+            .map_err(|error| JournalError::Failed(error.to_string()))?;
+        let end = open.at.saturating_add(size);
         let written = open
             .file
             .write_at(&pending.bytes, open.at)
-            .and_then(|()| open.file.sync());
-        open.at = open.at.saturating_add(size);
+            .and_then(|()| open.file.sync())
+            .and_then(|()| open.file.write_at(&block::end_mark(open.segment, next), end));
+        open.at = end;
         open.last = pending.last;
         self.syncs = self.syncs.saturating_add(1);
         written.map_err(|error| self.fail("write and sync", &error))
@@ -148,6 +154,7 @@ impl Writer {
             segment: next.segment,
             first,
             writer: self.owner,
+            size: next.size,
         });
         next.file
             .write_at(&header, 0)
@@ -162,8 +169,7 @@ impl Writer {
     fn allocate(&mut self, size: u64) -> io::Result<Open> {
         let number = self.next_segment;
         let file = self.disk.allocate(&segment::name(number), size)?;
-        // The file's size and its name must be there before any entry in it is acknowledged.
-        file.sync()?;
+        // Its name must be there before any entry in it is acknowledged; its size is, since `allocate` returned.
         self.disk.sync_names()?;
         self.next_segment = number.saturating_add(1);
         Ok(Open {

@@ -145,6 +145,13 @@ pub(crate) const ALL: &[Definition] = &[
         "bounds the disk it takes and the replay at a start",
     ),
     setting(
+        "journal_damage",
+        Kind::Choice(&["refuse", "cut"]),
+        "refuse",
+        "What a start does about a journal that cannot be read: refuse, or cut, go on with what is before the damage",
+        "what is behind it may have been acknowledged, so only you can decide; files with anything cut off are kept as *.damaged. For one start",
+    ),
+    setting(
         "round_interval",
         Kind::duration("10ms", "1h"),
         "5s",
@@ -227,6 +234,13 @@ pub(crate) const ALL: &[Definition] = &[
         "16MiB",
         "Answers that wait for a slow RESP client before it is read from again",
         "a client that does not read must not take the memory",
+    ),
+    setting(
+        "max_buffers",
+        Kind::size("1MiB", "1TiB"),
+        "256MiB",
+        "What requests that are not whole and answers that are not taken may hold of all connections together",
+        "ten thousand clients within their own limits must not take the memory; past it those that hold much are closed",
     ),
     setting(
         "query_limit",

@@ -11,6 +11,7 @@ use hyper::{Method, Request, Uri};
 use serde::Deserialize;
 
 use super::number::Form;
+use crate::buffers::Share;
 use crate::limits::Limits;
 use crate::refusal::{ErrorKind, Refusal};
 
@@ -24,14 +25,17 @@ pub(super) struct Asked {
     pub(super) uri: Uri,
     pub(super) headers: HeaderMap,
     pub(super) body: Bytes,
+    /// The body's part of what all connections hold.
+    _share: Share,
 }
 
 impl Asked {
     /// Reads the body, within the limits of size and time.
-    pub(super) async fn read(request: Request<Incoming>, limits: &Limits) -> Result<Self, Refusal> {
+    pub(super) async fn read(request: Request<Incoming>, limits: &Limits, mut share: Share) -> Result<Self, Refusal> {
         let (parts, body) = request.into_parts();
         let patience = Duration::from_millis(limits.request_timeout_ms);
-        let body = tokio::time::timeout(patience, read_body(body, &parts.headers, limits.max_body_bytes))
+        let body = read_body(body, &parts.headers, limits.max_body_bytes, &mut share);
+        let body = tokio::time::timeout(patience, body)
             .await
             .map_err(|_| Refusal::invalid("the body did not arrive in time (setting request_timeout)"))??;
         Ok(Self {
@@ -39,6 +43,7 @@ impl Asked {
             uri: parts.uri,
             headers: parts.headers,
             body,
+            _share: share,
         })
     }
 
@@ -93,7 +98,12 @@ pub(super) fn check_token(token: &[u8]) -> Result<&[u8], Refusal> {
     Ok(token)
 }
 
-async fn read_body(mut body: Incoming, headers: &HeaderMap, limit_bytes: usize) -> Result<Bytes, Refusal> {
+async fn read_body(
+    mut body: Incoming,
+    headers: &HeaderMap,
+    limit_bytes: usize,
+    share: &mut Share,
+) -> Result<Bytes, Refusal> {
     let too_large = || {
         Refusal::new(
             ErrorKind::TooLarge,
@@ -111,8 +121,14 @@ async fn read_body(mut body: Incoming, headers: &HeaderMap, limit_bytes: usize) 
     while let Some(frame) = body.frame().await {
         let frame = frame.map_err(|error| Refusal::invalid(format!("the body broke off: {error}")))?;
         let Ok(data) = frame.into_data() else { continue };
-        if whole.len().saturating_add(parts.len()).saturating_add(data.len()) > limit_bytes {
+        let length = whole.len().saturating_add(parts.len()).saturating_add(data.len());
+        if length > limit_bytes {
             return Err(too_large());
+        }
+        if !share.hold(length) {
+            return Err(Refusal::unavailable(
+                "the buffers of all connections are full (setting max_buffers); nothing was applied",
+            ));
         }
         // Most bodies come in one piece, which is not copied.
         if whole.is_empty() && parts.is_empty() {

@@ -69,7 +69,7 @@ async fn call(http: &Arc<Http>, request: Request<Incoming>) -> Result<Answer, Re
     if !is_open(request.uri().path()) {
         authorise(http, &request)?;
     }
-    let asked = Asked::read(request, http.service.limits()).await?;
+    let asked = Asked::read(request, http.service.limits(), http.service.buffers().share()).await?;
     let patience = Duration::from_millis(http.service.limits().request_timeout_ms);
     let writes = !matches!(asked.method, Method::GET | Method::HEAD);
     tokio::time::timeout(patience, dispatch(http, &asked))

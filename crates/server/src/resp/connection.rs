@@ -59,6 +59,11 @@ impl Connection {
             }
             self.parser.release(&mut self.input);
             self.make_room();
+            if !self.executor.input_holds(self.input.capacity()) && self.input.capacity() > MOST_INPUT_BYTES {
+                self.executor.too_much_held();
+                self.executor.flush().await?;
+                return self.executor.stream.shutdown().await;
+            }
             tokio::select! {
                 biased;
                 read = self.executor.stream.read_buf(&mut self.input) => {

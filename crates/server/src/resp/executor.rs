@@ -4,6 +4,7 @@
 use std::io;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
+use std::time::Duration;
 
 use tally_counter::Acknowledgement;
 use tokio::io::AsyncWriteExt;
@@ -20,10 +21,14 @@ use super::reply::Reply;
 use super::session::Session;
 use super::shared::Shared;
 use super::transaction::Transaction;
+use crate::buffers::Share;
 use crate::refusal::{ErrorKind, Refusal};
 
 /// What the write buffer keeps after long replies.
 const MOST_OUTPUT_BYTES: usize = 64 * 1_024;
+
+/// How long a client may take none of its replies while the buffers of all connections are full.
+const FULL_PATIENCE: Duration = Duration::from_secs(1);
 
 /// What the connection does after its commands.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -60,19 +65,43 @@ pub(super) struct Executor {
     /// What was queued since MULTI.
     transaction: Option<Transaction>,
     output: Vec<u8>,
+    /// The input's part of what the connection holds.
+    input_bytes: usize,
+    share: Share,
 }
 
 impl Executor {
     /// For a connection that was just accepted.
     pub(super) fn new(stream: TcpStream, session: Session) -> Self {
         let run = session.shared.batch();
+        let share = session.shared.service.buffers().share();
         Self {
             stream,
             session,
             run,
             transaction: None,
             output: Vec::new(),
+            input_bytes: 0,
+            share,
         }
+    }
+
+    /// The input holds so many bytes. `false`: more is held by all connections than may be, and this one holds much.
+    pub(super) fn input_holds(&mut self, bytes: usize) -> bool {
+        self.input_bytes = bytes;
+        self.within()
+    }
+
+    fn within(&mut self) -> bool {
+        self.share.hold(self.input_bytes.saturating_add(self.output.len()))
+    }
+
+    /// Answers that it is closed for what it holds.
+    pub(super) fn too_much_held(&mut self) {
+        self.session.shared.metrics().refused(ErrorKind::Unavailable);
+        self.reply().error(&Fault::Text(
+            "TRYAGAIN the buffers of all connections are full (setting max_buffers)",
+        ));
     }
 
     /// Tells when the server drains.
@@ -91,13 +120,38 @@ impl Executor {
         self.reply().error(&Fault::Composed(format!("ERR {error}")));
     }
 
-    /// Sends the replies; returns when the socket has taken them.
+    /// Sends the replies; returns when the socket has taken them. A client that takes none of them for `request_timeout` is given up,
+    /// sooner where the buffers of all are full.
     pub(super) async fn flush(&mut self) -> io::Result<()> {
-        if !self.output.is_empty() {
-            self.stream.write_all(&self.output).await?;
-            self.output.clear();
-            self.output.shrink_to(MOST_OUTPUT_BYTES);
+        if self.output.is_empty() {
+            return Ok(());
         }
+        let patience = if self.within() {
+            Duration::from_millis(self.session.shared.service.limits().request_timeout_ms)
+        } else {
+            FULL_PATIENCE
+        };
+        let mut sent = 0;
+        while let Some(rest) = self.output.get(sent..).filter(|rest| !rest.is_empty()) {
+            // Most replies fit into the socket at once, without a timer.
+            let taken = match self.stream.try_write(rest) {
+                Ok(taken) => taken,
+                Err(error) if error.kind() == io::ErrorKind::WouldBlock => {
+                    let taken = tokio::time::timeout(patience, self.stream.write(rest)).await;
+                    taken.map_err(|_| {
+                        io::Error::new(io::ErrorKind::TimedOut, "the client does not take its replies")
+                    })??
+                }
+                Err(error) => return Err(error),
+            };
+            if taken == 0 {
+                return Err(io::ErrorKind::WriteZero.into());
+            }
+            sent = sent.saturating_add(taken);
+        }
+        self.output.clear();
+        self.output.shrink_to(MOST_OUTPUT_BYTES);
+        self.share.hold(self.input_bytes);
         Ok(())
     }
 
@@ -130,7 +184,7 @@ impl Executor {
                 }
                 Taken::Close => return Ok(Next::Close),
             }
-            if self.output.len() > self.session.shared.service.limits().max_output_bytes {
+            if self.output.len() > self.session.shared.service.limits().max_output_bytes || !self.within() {
                 self.flush().await?;
             }
             number = number.saturating_add(1);

@@ -195,7 +195,9 @@ impl Disk for SimDisk {
         let index = state.files.len();
         if done {
             let bytes = vec![0; usize::try_from(size).unwrap_or(0)];
+            // A file never has its name without its size.
             state.files.push(Content {
+                synced: bytes.clone(),
                 bytes,
                 ..Content::default()
             });

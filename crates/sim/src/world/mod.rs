@@ -124,6 +124,7 @@ pub(crate) fn settings(segment_bytes: u64, hot_budget_bytes: u64) -> Settings {
     Settings {
         dir: PathBuf::from("simulated"),
         journal_segment_bytes: segment_bytes,
+        cut_damage: false,
         journal_interval_ms: 100,
         journal_limit_bytes: segment_bytes * 6,
         round_interval_ms: 5_000,

@@ -30,12 +30,15 @@ pub(super) fn read(error: fjall::Error) -> StoreError {
 }
 
 /// Of opening.
-pub(super) fn open(error: fjall::Error) -> StoreError {
+pub(super) fn open(rows: &Path, error: fjall::Error) -> StoreError {
     match error {
         fjall::Error::Io(error) | fjall::Error::Storage(fjall::LsmError::Io(error)) => {
-            StoreError::Unavailable(format!("cannot open the store: {error}"))
+            StoreError::Unavailable(format!("cannot open the store in {}: {error}", rows.display()))
         }
-        error => StoreError::Corrupt(error.to_string()),
+        error => StoreError::Corrupt(format!(
+            "the store in {} cannot be read ({error}); restore the data directory from a copy",
+            rows.display()
+        )),
     }
 }
 

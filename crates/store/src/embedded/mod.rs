@@ -4,6 +4,7 @@
 //! Does not: keep a log of its own for the engine (the engine's journal is that), and it never touches rows in the background.
 
 mod check;
+mod damage;
 mod failure;
 mod names;
 mod open;
@@ -34,6 +35,8 @@ pub struct Embedded {
     reads: AtomicU64,
     directory: PathBuf,
     reserve_bytes: u64,
+    /// What was cut of the log when it was opened, for the operator.
+    cut: Option<String>,
     // Last, so that it is dropped last: whoever waits for the directory finds everything written.
     _lock: File,
 }
@@ -53,6 +56,11 @@ impl Embedded {
     /// may not be written; the message says what to do.
     pub fn open(directory: &Path, settings: &EmbeddedSettings) -> Result<Self, StoreError> {
         open::open(directory, settings)
+    }
+
+    /// What a damaged log made this open on: an earlier state than there was. A sentence for the operator; none where nothing was cut.
+    pub fn cut(&self) -> Option<&str> {
+        self.cut.as_deref()
     }
 
     /// How many rows were asked for by address and how many ranges were opened since the store was opened.

@@ -9,8 +9,9 @@ use std::sync::atomic::AtomicU64;
 use fjall::Database;
 use parking_lot::Mutex;
 
+use super::damage::Cut;
 use super::tables::Tables;
-use super::{Embedded, EmbeddedSettings, failure};
+use super::{Embedded, EmbeddedSettings, damage, failure};
 use crate::StoreError;
 
 /// The version of the bytes in the directory.
@@ -35,6 +36,7 @@ pub(super) fn open(directory: &Path, settings: &EmbeddedSettings) -> Result<Embe
         // A creation that was cut off: nothing was ever written into it.
         fs::remove_dir_all(&rows).map_err(in_directory)?;
     }
+    let cut = damage::check(&rows)?;
     let database = Database::builder(&rows)
         .cache_size(settings.cache_bytes)
         .max_journaling_size(settings.log_bytes.max(MIN_LOG_BYTES))
@@ -42,16 +44,33 @@ pub(super) fn open(directory: &Path, settings: &EmbeddedSettings) -> Result<Embe
         .max_cached_files(Some(OPEN_FILES))
         .manual_journal_persist(true)
         .open()
-        .map_err(failure::open)?;
+        .map_err(|error| failure::open(&rows, error))?;
+    let tables = Tables::open(&rows, &database, settings)?;
+    let cut = cut.map(|cut| fits(&tables, cut)).transpose()?.flatten();
     Ok(Embedded {
-        tables: Tables::open(&database, settings)?,
+        tables,
         database,
         comparing: Mutex::new(()),
         reads: AtomicU64::new(0),
         directory: directory.to_path_buf(),
         reserve_bytes: settings.reserve_bytes,
+        cut,
         _lock: lock,
     })
+}
+
+/// What is left of a log that was cut must not be older than a table: the store never was in such a state. Answers what to say.
+fn fits(tables: &Tables, cut: Cut) -> Result<Option<String>, StoreError> {
+    let ahead = tables.newest().is_some_and(|newest| newest >= cut.first_gone);
+    match cut.said {
+        said if !ahead => Ok(said),
+        Some(said) => Err(StoreError::Corrupt(format!(
+            "{said}; parts of that are in tables already, so that what is left is no state that the store ever had: restore the data directory from a copy"
+        ))),
+        None => Err(StoreError::Corrupt(
+            "the end of the store's log is damaged, and parts of what stood there are in tables already: restore the data directory from a copy".to_owned(),
+        )),
+    }
 }
 
 fn lock(directory: &Path) -> Result<File, StoreError> {

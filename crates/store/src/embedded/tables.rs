@@ -1,7 +1,9 @@
 //! The keyspaces, one a table, and how each is laid out on disk.
 
+use std::path::Path;
+
 use fjall::config::{BlockSizePolicy, CompressionPolicy, RestartIntervalPolicy};
-use fjall::{CompressionType, Database, Keyspace, KeyspaceCreateOptions};
+use fjall::{AbstractTree, CompressionType, Database, Keyspace, KeyspaceCreateOptions};
 
 use super::{EmbeddedSettings, failure};
 use crate::{StoreError, Table};
@@ -17,11 +19,11 @@ pub(super) struct Tables {
 }
 
 impl Tables {
-    pub(super) fn open(database: &Database, settings: &EmbeddedSettings) -> Result<Self, StoreError> {
+    pub(super) fn open(rows: &Path, database: &Database, settings: &EmbeddedSettings) -> Result<Self, StoreError> {
         let open = |table| {
             database
                 .keyspace(name(table), || options(table, settings))
-                .map_err(failure::open)
+                .map_err(|error| failure::open(rows, error))
         };
         Ok(Self {
             counters: open(Table::Counters)?,
@@ -32,6 +34,12 @@ impl Tables {
             policies: open(Table::Policies)?,
             writers: open(Table::Writers)?,
         })
+    }
+
+    /// The newest row's number in any table on disk.
+    pub(super) fn newest(&self) -> Option<u64> {
+        let newest = |table| self.of(table).tree.get_highest_persisted_seqno();
+        Table::ALL.into_iter().filter_map(newest).max()
     }
 
     pub(super) fn of(&self, table: Table) -> &Keyspace {

@@ -10,8 +10,6 @@ mod incr;
 mod ingest;
 mod latency;
 mod million;
-mod process;
-mod random;
 mod report;
 mod scale;
 

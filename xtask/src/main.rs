@@ -21,6 +21,8 @@ mod command;
 mod http;
 mod machine;
 mod place;
+mod process;
+mod random;
 mod redis;
 mod resp;
 mod run;
@@ -54,11 +56,13 @@ cargo xtask COMMAND
            --write          put the tables into docs/benchmarks.md
            --scale SIZE     1m, 10m or 100m counters under 1 GiB, instead of the rows
   sim    the seeded simulation of the engine, in release: --seeds N, --seed N, and what `-- --help` says
-  torture MODE|all  faults made to the real binary, and what it holds afterwards: kill power
+  torture MODE|all  faults made to the real binary, and what it holds afterwards: kill, power,
+                    disk, eio, corrupt, clone, flood, tokens, restart
            --minutes N      so long, over all modes
            --cycles N       so often
            --seed N         the same choices again
            --binary FILE    this one instead of a release build
+           --blind          power with syncs that do nothing: the losses must be found
   help   this
 ";
 

@@ -3,7 +3,7 @@
 use std::fs::File;
 use std::io::{BufRead, BufReader, Write};
 use std::path::{Path, PathBuf};
-use std::process::{ChildStdout, Command, Stdio};
+use std::process::{ChildStdout, Command, ExitStatus, Stdio};
 use std::sync::mpsc::{Receiver, RecvTimeoutError, channel};
 use std::time::{Duration, Instant};
 
@@ -27,6 +27,8 @@ pub(crate) struct Setup {
     pub(crate) settings: Vec<String>,
     /// Where what it prints goes.
     pub(crate) log: PathBuf,
+    /// The program that runs it, with its arguments, such as strace.
+    pub(crate) under: Vec<String>,
 }
 
 impl Setup {
@@ -40,6 +42,7 @@ impl Setup {
             resp: any(),
             settings: Vec::new(),
             log: data.with_extension("log"),
+            under: Vec::new(),
         }
     }
 
@@ -66,8 +69,12 @@ pub(crate) struct Tally {
 impl Tally {
     /// Starts it and waits until it takes adds.
     pub(crate) fn start(setup: &Setup) -> Result<Self> {
+        Self::ready(setup, Self::begin(setup)?)
+    }
+
+    /// Waits until a process that was begun takes adds.
+    fn ready(setup: &Setup, mut process: Process) -> Result<Self> {
         let began = Instant::now();
-        let mut process = Self::begin(setup)?;
         let stdout = process.child().stdout.take().context("its stdout is a pipe")?;
         let (http, resp) = Self::announced(&mut process, stdout, &setup.log)?;
         wait::until("/readyz", START_LIMIT, || {
@@ -92,7 +99,14 @@ impl Tally {
 
     fn command(setup: &Setup) -> Result<Command> {
         let log = File::options().create(true).append(true).open(&setup.log)?;
-        let mut command = client(&setup.binary);
+        let mut command = match setup.under.split_first() {
+            None => client(&setup.binary),
+            Some((program, arguments)) => {
+                let mut command = client(Path::new(program));
+                command.args(arguments).arg(&setup.binary);
+                command
+            }
+        };
         command
             .arg("serve")
             .arg("--data")
@@ -141,6 +155,14 @@ impl Tally {
     /// Its process, for what the kernel says of it.
     pub(crate) fn id(&self) -> u32 {
         self.process.id()
+    }
+
+    /// Waits for it to end by itself; its status, and the end of its log.
+    pub(crate) fn ended(mut self, within: Duration) -> Result<(ExitStatus, String)> {
+        let status = wait::until("the end of tally serve", within, || {
+            Ok(self.process.child().try_wait()?)
+        })?;
+        Ok((status, self.process.last_lines()))
     }
 
     /// An error, with the end of the log, if it has ended.

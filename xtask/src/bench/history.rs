@@ -13,8 +13,8 @@ use anyhow::Result;
 
 use super::Bench;
 use super::figures::{grouped, table};
-use super::process::{disk_bytes, disk_parts};
-use super::random::Random;
+use crate::process::{disk_bytes, disk_parts};
+use crate::random::Random;
 use crate::tally::{Setup, Tally};
 
 const SEED: u64 = 20_260_101;

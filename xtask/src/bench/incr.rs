@@ -6,8 +6,8 @@ use anyhow::{Context, Result};
 
 use super::Bench;
 use super::figures::{grouped, median, table};
-use super::process::{cpu_seconds, rest};
 use crate::command::{output, program};
+use crate::process::{cpu_seconds, rest};
 use crate::redis::Redis;
 use crate::tally::{Setup, Tally};
 

@@ -8,7 +8,7 @@ use anyhow::Result;
 
 use super::Bench;
 use super::figures::{grouped, median, table};
-use super::process::{cpu_seconds, rest};
+use crate::process::{cpu_seconds, rest};
 use crate::tally::{Setup, Tally};
 
 /// So often, which makes 299,970 events.

@@ -4,8 +4,8 @@ use anyhow::{Context, Result, bail, ensure};
 
 use super::Bench;
 use super::figures::{median, table};
-use super::process::{disk_bytes, resident_bytes, rest};
 use crate::http;
+use crate::process::{disk_bytes, resident_bytes, rest};
 use crate::redis::Redis;
 use crate::resp::{Client, Reply};
 use crate::tally::{Setup, Tally};

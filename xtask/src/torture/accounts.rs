@@ -9,8 +9,8 @@ use anyhow::{Context, Result, ensure};
 use super::clients::{self, EVENTS, FILE_LINES, HTTP, INGEST, MULTI};
 use super::digits::{self, CLIENTS};
 use super::load::{Cycle, part, value};
-use super::random::Random;
 use super::score::Score;
+use crate::random::Random;
 use crate::resp::Client;
 use crate::tally::Tally;
 use crate::{command, http};
@@ -18,7 +18,7 @@ use crate::{command, http};
 /// What level `memory` may lose, as the server is set.
 pub(super) const JOURNAL_INTERVAL: Duration = Duration::from_millis(100);
 /// The sync that follows the interval takes time of its own, more so while six clients share the processors.
-const SYNC_TIME: Duration = Duration::from_millis(400);
+const SYNC_TIME: Duration = Duration::from_secs(1);
 /// Counters of earlier cycles that are read again after each fault.
 const LOOK_BACK: u64 = 20;
 
@@ -281,11 +281,7 @@ fn repeat(cycle: &Cycle, tally: &Tally) -> Result<()> {
 
 /// `tally verify`: windows against totals, values against cells, the ledger.
 pub(super) fn verify(tally: &Tally, prefix: &str, score: &mut Score) -> Result<()> {
-    let mut verify = tally.cli(&["verify"]);
-    if !prefix.is_empty() {
-        verify.arg(prefix);
-    }
-    match command::output(&mut verify) {
+    match command::output(&mut tally.cli(&["verify", "--reads", prefix])) {
         Ok(said) => ensure!(said.contains("all sums agree"), "tally verify said: {said}"),
         Err(error) => score.wrong(format!("tally verify {prefix}: {error:#}")),
     }

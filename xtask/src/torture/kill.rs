@@ -7,9 +7,9 @@ use anyhow::Result;
 use super::accounts::{Accounts, Level};
 use super::load::Cycle;
 use super::options::Options;
-use super::random::Random;
 use super::score::Score;
 use super::{Bench, keep_if_dirty, rules, small};
+use crate::random::Random;
 use crate::tally::{Setup, Tally};
 
 /// Cycles where nothing else is asked for.
@@ -21,7 +21,7 @@ pub(super) fn run(bench: &Bench, options: Options) -> Result<Score> {
     let folder = bench.place.fresh("torture-kill")?;
     let rules = rules(folder.path())?;
     let budget = options.begin(CYCLES);
-    let mut random = Random::new(options.seed);
+    let mut random = Random::seeded(options.seed);
     let mut accounts = Accounts::default();
     let mut interrupted = 0;
     while budget.allows(score.cycles) && score.is_clean() {

@@ -5,16 +5,22 @@
 
 mod accounts;
 mod clients;
+mod copies;
+mod corrupt;
 pub(crate) mod device;
 mod digits;
+mod disk;
+mod eio;
+mod flood;
 mod kill;
 mod load;
 mod meter;
 mod options;
 mod power;
-mod random;
+mod restart;
 mod score;
 mod shutdown;
+mod tokens;
 
 use std::path::{Path, PathBuf};
 
@@ -44,18 +50,60 @@ struct Mode {
     run: fn(&Bench, Options) -> Result<Score>,
 }
 
-const MODES: [Mode; 2] = [
+const MODES: [Mode; 9] = [
     Mode {
         name: "kill",
         needs_devices: false,
-        share: 50,
+        share: 20,
         run: kill::run,
     },
     Mode {
         name: "power",
         needs_devices: true,
-        share: 50,
+        share: 20,
         run: power::run,
+    },
+    Mode {
+        name: "disk",
+        needs_devices: true,
+        share: 6,
+        run: disk::run,
+    },
+    Mode {
+        name: "eio",
+        needs_devices: false,
+        share: 12,
+        run: eio::run,
+    },
+    Mode {
+        name: "corrupt",
+        needs_devices: false,
+        share: 14,
+        run: corrupt::run,
+    },
+    Mode {
+        name: "clone",
+        needs_devices: false,
+        share: 6,
+        run: copies::run,
+    },
+    Mode {
+        name: "flood",
+        needs_devices: false,
+        share: 8,
+        run: flood::run,
+    },
+    Mode {
+        name: "tokens",
+        needs_devices: false,
+        share: 14,
+        run: tokens::run,
+    },
+    Mode {
+        name: "restart",
+        needs_devices: false,
+        share: 0,
+        run: restart::run,
     },
 ];
 
@@ -111,7 +159,16 @@ pub(crate) fn steps(steps: &mut Steps, place: &Place, binary: &Path) {
         place: place.clone(),
         binary: binary.to_path_buf(),
     };
-    let short = [("kill", 50), ("power", 8)];
+    let short = [
+        ("kill", 50),
+        ("power", 8),
+        ("disk", 1),
+        ("eio", 12),
+        ("clone", 1),
+        ("flood", 200),
+        ("tokens", 20_000),
+        ("restart", 64),
+    ];
     for (name, cycles) in short {
         let Some(mode) = MODES.iter().find(|mode| mode.name == name) else {
             continue;

@@ -12,6 +12,8 @@ pub(crate) struct Options {
     /// The time of all modes together.
     pub(super) time: Option<Duration>,
     pub(super) cycles: Option<u64>,
+    /// Syncs do nothing: what looks for losses must find some.
+    pub(super) blind: bool,
 }
 
 impl Options {
@@ -21,6 +23,7 @@ impl Options {
             seed: 1,
             time: None,
             cycles: Some(cycles),
+            blind: false,
         }
     }
 
@@ -30,10 +33,15 @@ impl Options {
             seed: u64::from(std::process::id()),
             time: None,
             cycles: None,
+            blind: false,
         };
         let mut binary = None;
         let mut arguments = arguments.iter();
         while let Some(name) = arguments.next() {
+            if name == "--blind" {
+                options.blind = true;
+                continue;
+            }
             let value = arguments.next().with_context(|| format!("{name} needs a value"))?;
             let number = || {
                 value
@@ -45,7 +53,7 @@ impl Options {
                 "--cycles" => options.cycles = Some(number()?),
                 "--seed" => options.seed = number()?,
                 "--binary" => binary = Some(PathBuf::from(value)),
-                other => bail!("torture knows --minutes N, --cycles N, --seed N, --binary FILE, not {other}"),
+                other => bail!("torture knows --minutes N, --cycles N, --seed N, --binary FILE, --blind, not {other}"),
             }
         }
         Ok((options, binary))

@@ -1,5 +1,7 @@
 //! Numbers that are the same at every run: SplitMix64 (Steele, Lea, Flood 2014) with a seed of ours.
 
+use std::time::Duration;
+
 /// A stream of numbers, fixed by its seed.
 #[derive(Clone, Debug)]
 pub(crate) struct Random(u64);
@@ -20,6 +22,16 @@ impl Random {
     /// Below `limit`, which is far below 2^64, so that the bias does not matter.
     pub(crate) fn below(&mut self, limit: u64) -> u64 {
         self.next() % limit
+    }
+
+    /// Whether one of `times` came up.
+    pub(crate) fn one_in(&mut self, times: u64) -> bool {
+        self.below(times) == 0
+    }
+
+    /// A time from `least` up to `most`.
+    pub(crate) fn millis(&mut self, least: u64, most: u64) -> Duration {
+        Duration::from_millis(least + self.below(most - least))
     }
 
     /// In [0, 1).

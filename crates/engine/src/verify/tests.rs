@@ -51,6 +51,7 @@ impl Bench {
         let settings = Settings {
             dir: self.dir.path().to_owned(),
             journal_segment_bytes: 1 << 20,
+            cut_damage: false,
             journal_interval_ms: 10,
             journal_limit_bytes: 64 << 20,
             round_interval_ms: 20,

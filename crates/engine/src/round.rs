@@ -294,7 +294,10 @@ impl Engine {
             for ((id, delta), total) in put.by_ref().take(NAMES_AT_ONCE) {
                 let created = delta.head.as_ref().is_some_and(|head| head.created);
                 // Where the open round has ended the life since, the name that was put goes with it.
-                let gone = core.deltas(id).0.is_some_and(|open| open.ends == tally_counter::Ends::Life);
+                let gone = core
+                    .deltas(id)
+                    .0
+                    .is_some_and(|open| open.ends == tally_counter::Ends::Life);
                 if (delta.touched || created) && !gone {
                     core.table.set_stored(id, true);
                 } else if delta.ends == tally_counter::Ends::Life {

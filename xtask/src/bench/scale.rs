@@ -11,9 +11,9 @@ use anyhow::{Context, Result, bail, ensure};
 use super::Bench;
 use super::figures::{grouped, median, percentile, table};
 use super::million;
-use super::process::{disk_bytes, disk_parts, resident_bytes, rest};
-use super::random::{Random, Zipf};
 use crate::http;
+use crate::process::{disk_bytes, disk_parts, resident_bytes, rest};
+use crate::random::{Random, Zipf};
 use crate::resp::{Client, Reply};
 use crate::tally::{Setup, Tally};
 

@@ -34,11 +34,6 @@ pub(crate) fn get(address: &str, path: &str) -> Result<Answer> {
     )
 }
 
-/// POST of JSON.
-pub(crate) fn post(address: &str, path: &str, body: &str) -> Result<Answer> {
-    send("POST", address, path, body)
-}
-
 /// PUT of JSON.
 pub(crate) fn put(address: &str, path: &str, body: &str) -> Result<Answer> {
     send("PUT", address, path, body)

@@ -18,6 +18,7 @@ mod check;
 mod child;
 mod clients;
 mod command;
+mod fuzz;
 mod http;
 mod machine;
 mod place;
@@ -63,6 +64,7 @@ cargo xtask COMMAND
            --seed N         the same choices again
            --binary FILE    this one instead of a release build
            --blind          power with syncs that do nothing: the losses must be found
+  fuzz   the fuzz targets, by coverage: TARGET… (default: all), --seconds N each (default 60)
   help   this
 ";
 
@@ -90,6 +92,7 @@ fn dispatch(arguments: &[String]) -> Result<()> {
         "tidy" => tidy::tidy(),
         "sim" => check::simulate(options),
         "torture" => torture::torture(options),
+        "fuzz" => fuzz::fuzz(options),
         "help" | "--help" | "-h" => {
             print!("{HELP}");
             Ok(())

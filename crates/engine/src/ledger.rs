@@ -94,3 +94,26 @@ pub(crate) fn of_writer(
     let rows = read(store)?.into_iter().filter(|row| row.writer == writer);
     Ok(rows.map(|row| (row.subject, (row.position, row.figures))).collect())
 }
+
+/// A row of any bytes: encoded and decoded again it is the same.
+#[cfg(feature = "fuzz")]
+pub(crate) fn fuzz_row(key: &[u8], value: &[u8]) {
+    let row = |key, value| tally_store::Row {
+        address: tally_store::Address {
+            table: Table::Ledger,
+            slot: 0,
+            key,
+        },
+        position: 0,
+        value,
+    };
+    let Ok(first) = decode(row(key, value)) else { return };
+    let mut again = Vec::new();
+    first.subject.put_key(&mut again, first.writer);
+    let position = tally_counter::Position::new(first.position).unwrap_or_default();
+    let second = decode(row(&again, &first.figures.encoded(position))).ok();
+    assert!(second.is_some_and(|second| {
+        let same = (second.subject, second.writer, second.position) == (first.subject, first.writer, first.position);
+        same && second.figures == first.figures
+    }));
+}

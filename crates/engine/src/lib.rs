@@ -12,6 +12,8 @@ mod error;
 mod figures;
 mod flush;
 mod fold;
+#[cfg(feature = "fuzz")]
+pub mod fuzz;
 mod history;
 mod journal;
 mod ledger;

@@ -398,3 +398,11 @@ fn subjects(writer: &SourceWriter, fold: &Fold, policies: &Policies) -> BTreeMap
     }
     subjects
 }
+
+/// What a source's row keeps, from any bytes: encoded and decoded again it is the same.
+#[cfg(feature = "fuzz")]
+pub(crate) fn fuzz_resume(bytes: &[u8]) {
+    if let Ok((kept, caller)) = decode_resume(bytes) {
+        assert_eq!(decode_resume(&encode_resume(&kept, &caller)), Ok((kept, caller)));
+    }
+}

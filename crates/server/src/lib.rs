@@ -6,6 +6,8 @@ mod binding;
 mod buffers;
 mod cli;
 mod config;
+#[cfg(feature = "fuzz")]
+pub mod fuzz;
 mod http;
 mod levels;
 mod limits;

@@ -10,12 +10,48 @@ mod segment;
 mod tail;
 mod writer;
 
+#[cfg(feature = "fuzz")]
+pub(crate) use reader::Visit;
 pub(crate) use reader::{Replay, replay};
 pub(crate) use tail::Tail;
 pub(crate) use writer::Writer;
 
 #[cfg(test)]
 mod tests;
+
+/// A segment of these entries, so many to a block, as a writer writes it.
+#[cfg(feature = "fuzz")]
+pub(crate) fn fuzz_segment(writer: u32, entries: &[&[u8]], a_block: usize) -> Vec<u8> {
+    let mut position = tally_counter::Position::ZERO;
+    let header = segment::Header {
+        segment: 1,
+        first: tally_counter::Position::new(1).unwrap_or_default(),
+        writer,
+    };
+    let mut file = segment::encode(header);
+    for some in entries.chunks(a_block.max(1)) {
+        let mut tail = Tail::new(position);
+        for entry in some {
+            tail.entry().extend_from_slice(entry);
+            if tail.finish().is_err() {
+                break;
+            }
+        }
+        let Some(mut pending) = tail.take(Vec::new()) else {
+            continue;
+        };
+        let first = position.after(1).unwrap_or_default();
+        block::seal(&mut pending.bytes, 1, pending.entries, first);
+        position = pending.last;
+        let size = block::padded(u64::try_from(pending.bytes.len()).unwrap_or(0));
+        pending.bytes.resize(usize::try_from(size).unwrap_or(0), 0);
+        file.extend(pending.bytes);
+    }
+    // A segment is allocated whole.
+    let size = file.len().next_multiple_of(1_024);
+    file.resize(size, 0);
+    file
+}
 
 /// Why the journal cannot go on.
 #[derive(Clone, Debug, thiserror::Error)]

@@ -165,15 +165,20 @@ fn read_environment(raw: &mut Raw, warnings: &mut Vec<String>) -> Result<(), Con
 }
 
 fn read_file(path: &Path, raw: &mut Raw) -> Result<(), ConfigError> {
-    let shown = path.display();
+    let shown = path.display().to_string();
     let text = std::fs::read_to_string(path).map_err(|error| ConfigError(format!("cannot read {shown}: {error}")))?;
+    read_text(&shown, &text, raw)
+}
+
+/// What a file of this name says.
+pub(super) fn read_text(shown: &str, text: &str, raw: &mut Raw) -> Result<(), ConfigError> {
     let place = |at: usize| {
-        let before = text.get(..at).unwrap_or(&text);
+        let before = text.get(..at).unwrap_or(text);
         let line = before.matches('\n').count() + 1;
         let column = before.rsplit('\n').next().map_or(0, |line| line.chars().count()) + 1;
         format!("{shown}:{line}:{column}")
     };
-    let table = DeTable::parse(&text).map_err(|error| {
+    let table = DeTable::parse(text).map_err(|error| {
         ConfigError(format!(
             "{}: {}",
             place(error.span().map_or(0, |span| span.start)),

@@ -1,6 +1,8 @@
 //! Configuration in two stages: raw texts with their origin (`layers`), then checked values (`Settings`).
 
 mod definition;
+#[cfg(feature = "fuzz")]
+mod fuzz;
 mod kind;
 mod layers;
 mod settings;
@@ -8,6 +10,8 @@ mod show;
 
 use std::fmt;
 
+#[cfg(feature = "fuzz")]
+pub(crate) use fuzz::fuzz;
 pub(crate) use kind::duration_ms;
 pub(crate) use layers::Flags;
 pub(crate) use settings::{Secret, Settings};

@@ -371,6 +371,23 @@ fn decode(bytes: &[u8]) -> Option<Vec<Done>> {
     Some(done)
 }
 
+/// What was understood holds together: only valid keys and amounts that a journal's entry can carry make adds.
+#[cfg(feature = "fuzz")]
+pub(super) fn fuzz(adds: &Adds<'_>) {
+    for add in &adds.adds {
+        let valid = Key::new(add.key.as_bytes()).is_ok();
+        assert_eq!(
+            valid,
+            (1..=tally_counter::MAX_KEY_BYTES).contains(&add.key.len()),
+            "{add:?}"
+        );
+        assert!(
+            add.time.is_none_or(|time| time.0 < tally_counter::MAX_TIME_MS),
+            "{add:?}"
+        );
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

@@ -8,6 +8,8 @@ mod answer;
 mod events;
 mod explain;
 mod figures;
+#[cfg(feature = "fuzz")]
+mod fuzz;
 mod history;
 mod ingest;
 mod ledger;
@@ -41,6 +43,8 @@ use crate::accept;
 use crate::metrics::Face;
 use crate::refusal::{ErrorKind, Refusal};
 use crate::service::Service;
+#[cfg(feature = "fuzz")]
+pub(crate) use fuzz::fuzz;
 pub(crate) use openapi::document as openapi_document;
 pub(crate) use rules::RulesInForce;
 pub(crate) use verify::PassShape;

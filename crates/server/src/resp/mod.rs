@@ -9,6 +9,8 @@ mod command;
 mod connection;
 mod executor;
 mod fault;
+#[cfg(feature = "fuzz")]
+mod fuzz;
 mod inline;
 mod loops;
 mod number;
@@ -19,6 +21,9 @@ mod session;
 mod shared;
 mod transaction;
 mod when;
+
+#[cfg(feature = "fuzz")]
+pub(crate) use fuzz::fuzz;
 
 use std::io;
 use std::net::SocketAddr;

@@ -1,7 +1,8 @@
 //! A cell: what one writer has counted for one counter in one life. The whole of Tally's exactness rests on it being
 //! absolute: writing it again, late or twice changes nothing, because the larger position wins.
 
-use crate::{Corrupt, Generation, Position, Reader, WriterNumber, put_signed, put_varint};
+use crate::codec::put_sorted;
+use crate::{Corrupt, Generation, Position, Reader, WriterNumber, put_signed};
 
 /// One writer's amounts for one counter and life, up to a position of its log (rule 13). The life stands in the row's key.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -25,10 +26,10 @@ impl Cell {
         if rank(&other) > rank(&self) { other } else { self }
     }
 
-    /// The row's value.
+    /// The row's value, without the position, which is the row's own. At equal positions the bytes sort by `n`: a cell that a SET
+    /// had not seen is written again with the SET's number, and must stand.
     pub fn encode(&self, out: &mut Vec<u8>) {
-        put_varint(out, self.position.number().into());
-        put_varint(out, self.n.into());
+        put_sorted(out, self.n);
         put_signed(out, self.total);
         // Most counters are never SET: what they counted is their total, one zero byte.
         put_signed(out, self.counted.wrapping_sub(self.total));
@@ -40,11 +41,11 @@ impl Cell {
         bytes
     }
 
-    /// Reads a row's value.
-    pub fn decode(bytes: &[u8]) -> Result<Self, Corrupt> {
+    /// Reads the value of a row at a position.
+    pub fn decode(position: u64, bytes: &[u8]) -> Result<Self, Corrupt> {
         let mut reader = Reader::new("cell", bytes);
-        let position = Position::new(reader.varint()?).map_err(|_| reader.corrupt())?;
-        let n = reader.varint()?;
+        let position = Position::new(position).map_err(|_| reader.corrupt())?;
+        let n = reader.sorted()?;
         let total = reader.signed()?;
         let counted = total.wrapping_add(reader.signed()?);
         reader.end()?;

@@ -33,6 +33,19 @@ pub fn put_bytes(out: &mut Vec<u8>, bytes: &[u8]) {
     out.extend_from_slice(bytes);
 }
 
+/// Appends a number whose bytes sort as it does, small ones in one byte: below 248 itself, else 247 plus how many bytes follow.
+pub(crate) fn put_sorted(out: &mut Vec<u8>, number: u64) {
+    if let Some(small) = u8::try_from(number).ok().filter(|small| *small < 248) {
+        out.push(small);
+        return;
+    }
+    let bytes = number.to_be_bytes();
+    let zeros = usize::try_from(number.leading_zeros() / 8).unwrap_or(0);
+    let significant = bytes.get(zeros..).unwrap_or_default();
+    out.push(u8::try_from(significant.len()).unwrap_or(8).saturating_add(247));
+    out.extend_from_slice(significant);
+}
+
 /// Reads what the `put_` functions wrote.
 #[derive(Clone, Debug)]
 pub struct Reader<'a> {
@@ -115,6 +128,16 @@ impl<'a> Reader<'a> {
             return Ok(None);
         };
         T::try_from(number).map(Some).map_err(|_| self.corrupt())
+    }
+
+    /// A number whose bytes sort.
+    pub(crate) fn sorted(&mut self) -> Result<u64, Corrupt> {
+        let first = self.byte()?;
+        let Some(length) = first.checked_sub(247).filter(|length| *length > 0) else {
+            return Ok(first.into());
+        };
+        let bytes = self.take(length.into())?;
+        Ok(bytes.iter().fold(0, |number, byte| number << 8 | u64::from(*byte)))
     }
 
     /// A length and that many bytes.

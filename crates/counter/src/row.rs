@@ -1,6 +1,7 @@
 //! The keys of rows, in bytes that sort as they are to be read: all rows of a counter stand together, head first, and the
 //! counters of a slot in the order of their 32-bit hash, so that a cursor over all names needs no state.
 
+use crate::codec::put_sorted;
 use crate::{Chunk, Corrupt, Key, Reader, Step, WriterNumber, slot_hash};
 
 /// One row of a counter, within its table. Lives and chunks are big-endian so that they sort; names are length-prefixed.
@@ -110,16 +111,16 @@ impl CounterRow {
         let row = match reader.byte()? {
             HEAD => Self::Head,
             CELL => Self::Cell {
-                life: sorted(&mut reader)?,
+                life: reader.sorted()?,
                 writer: writer(&mut reader)?,
             },
             LEFT => Self::Left {
-                life: sorted(&mut reader)?,
+                life: reader.sorted()?,
                 step: step(&mut reader)?,
                 writer: writer(&mut reader)?,
             },
             WINDOW => Self::Window {
-                life: sorted(&mut reader)?,
+                life: reader.sorted()?,
                 step: step(&mut reader)?,
                 chunk: chunk(&mut reader)?,
                 writer: writer(&mut reader)?,
@@ -131,30 +132,8 @@ impl CounterRow {
     }
 }
 
-/// A number whose bytes sort as it does, small ones in one byte: below 248 itself, else 247 plus how many bytes follow.
-fn put_sorted(out: &mut Vec<u8>, number: u64) {
-    if let Some(small) = u8::try_from(number).ok().filter(|small| *small < 248) {
-        out.push(small);
-        return;
-    }
-    let bytes = number.to_be_bytes();
-    let zeros = usize::try_from(number.leading_zeros() / 8).unwrap_or(0);
-    let significant = bytes.get(zeros..).unwrap_or_default();
-    out.push(u8::try_from(significant.len()).unwrap_or(8).saturating_add(247));
-    out.extend_from_slice(significant);
-}
-
-fn sorted(reader: &mut Reader<'_>) -> Result<u64, Corrupt> {
-    let first = reader.byte()?;
-    let Some(length) = first.checked_sub(247).filter(|length| *length > 0) else {
-        return Ok(first.into());
-    };
-    let bytes = reader.take(length.into())?;
-    Ok(bytes.iter().fold(0, |number, byte| number << 8 | u64::from(*byte)))
-}
-
 fn writer(reader: &mut Reader<'_>) -> Result<WriterNumber, Corrupt> {
-    let number = sorted(reader)?;
+    let number = reader.sorted()?;
     u32::try_from(number).map(WriterNumber).map_err(|_| reader.corrupt())
 }
 

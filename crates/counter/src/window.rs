@@ -57,10 +57,9 @@ impl Window {
         if rank(&other) > rank(&self) { other } else { self }
     }
 
-    /// The row's value: position, form, then which windows (a list when few, else a bit map) and their amounts (unsigned
+    /// The row's value, without the position, which is the row's own: form, then which windows (a list when few, else a bit map) and their amounts (unsigned
     /// when none is negative: small counts then take one byte up to 127).
     pub fn encode(&self, step: Step, out: &mut Vec<u8>) {
-        put_varint(out, self.position.number().into());
         let map_bytes = map_bytes(step);
         let signed = self.amounts.iter().any(|(_, amount)| *amount < 0);
         let mapped = self.amounts.len() > map_bytes;
@@ -92,10 +91,10 @@ impl Window {
         bytes
     }
 
-    /// Reads a row's value.
-    pub fn decode(bytes: &[u8], step: Step) -> Result<Self, Corrupt> {
+    /// Reads the value of a row at a position.
+    pub fn decode(position: u64, bytes: &[u8], step: Step) -> Result<Self, Corrupt> {
         let mut reader = Reader::new("window", bytes);
-        let position = Position::new(reader.varint()?).map_err(|_| reader.corrupt())?;
+        let position = Position::new(position).map_err(|_| reader.corrupt())?;
         let form = reader.wide()?;
         let windows = if form & MAPPED == 0 {
             let count = usize::try_from(form >> 2).map_err(|_| reader.corrupt())?;

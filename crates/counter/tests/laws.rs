@@ -173,7 +173,10 @@ fn sums_past_128_bits_are_errors() {
     assert_eq!(window, before, "a refused add changes nothing");
     assert_eq!(window.add(4, 1), Some(()));
     assert_eq!(window.sum(), None);
-    assert_eq!(Window::decode(&window.encoded(Step::Minute), Step::Minute), Ok(window));
+    assert_eq!(
+        Window::decode(1, &window.encoded(Step::Minute), Step::Minute),
+        Ok(window)
+    );
 }
 
 #[test]

@@ -169,7 +169,7 @@ impl Engine {
                 && self.registry.is_summed(writer)
                 && step.chunk_start(chunk) < to
             {
-                rows.push((writer, chunk, Window::decode(row.value, step)?));
+                rows.push((writer, chunk, Window::decode(row.position, row.value, step)?));
             }
             Ok(())
         })?;
@@ -177,7 +177,7 @@ impl Engine {
             if let CounterRow::Left { writer, .. } = CounterRow::decode(row.address.key)?.1
                 && self.registry.is_summed(writer)
             {
-                lefts.push((writer, Left::decode(row.value)?));
+                lefts.push((writer, Left::decode(row.position, row.value)?));
             }
             Ok(())
         })?;

@@ -2,7 +2,7 @@
 //! what the memory knows and the store does not have yet.
 
 use tally_counter::{Cell, CounterRow, Generation, Head, Key, Position, WriterNumber, counter_prefix, row_key};
-use tally_store::{Addresses, Range, Store, StoreError, Table};
+use tally_store::{Addresses, Range, Row, Store, StoreError, Table};
 
 use crate::core::{Core, Token};
 use crate::registry::Registry;
@@ -96,7 +96,7 @@ fn read(
     store.get(addresses, &mut |index, row| {
         let (_, kind) = CounterRow::decode(row.address.key)?;
         let owner = owners.get(index).and_then(|owner| snapshots.get_mut(*owner));
-        owner.map_or(Ok(()), |snapshot| snapshot.take(kind, row.value))
+        owner.map_or(Ok(()), |snapshot| snapshot.take(kind, row))
     })
 }
 
@@ -125,16 +125,18 @@ fn scans(store: &dyn Store, keys: &[Key<'_>]) -> Result<Vec<Snapshot>, StoreErro
         let (_, kind) = CounterRow::decode(row.address.key)?;
         snapshots
             .get_mut(index)
-            .map_or(Ok(()), |snapshot| snapshot.take(kind, row.value))
+            .map_or(Ok(()), |snapshot| snapshot.take(kind, row))
     })?;
     Ok(snapshots)
 }
 
 impl Snapshot {
-    fn take(&mut self, kind: CounterRow, value: &[u8]) -> Result<(), StoreError> {
+    fn take(&mut self, kind: CounterRow, row: Row<'_>) -> Result<(), StoreError> {
         match kind {
-            CounterRow::Head => self.head = Some(Head::decode(value)?),
-            CounterRow::Cell { life, writer } => self.cells.push((writer, life, Cell::decode(value)?)),
+            CounterRow::Head => self.head = Some(Head::decode(row.value)?),
+            CounterRow::Cell { life, writer } => {
+                self.cells.push((writer, life, Cell::decode(row.position, row.value)?));
+            }
             CounterRow::Left { .. } | CounterRow::Window { .. } => {}
         }
         Ok(())

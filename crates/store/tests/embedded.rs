@@ -65,6 +65,30 @@ fn a_directory_is_made_with_its_parents_and_opened_again() {
 }
 
 #[test]
+fn a_clean_end_leaves_everything_in_tables_and_no_log() {
+    let directory = tempfile::tempdir().unwrap();
+    for position in 1..6 {
+        let store = open(directory.path()).unwrap();
+        assert_eq!(
+            positions(&store),
+            vec![position - 1; if position == 1 { 0 } else { 500 }]
+        );
+        store.put(&rows(position), Order::Growing).unwrap();
+        let mut gone = Batch::new();
+        rows(position).rows().take(100).for_each(|row| gone.push(row));
+        store.remove(&gone).unwrap();
+        store.put(&rows(position), Order::Any).unwrap();
+        drop(store);
+        let log = |entry: fs::DirEntry| (entry.path().extension()? == "jnl").then(|| entry.metadata().unwrap().len());
+        let logs: Vec<u64> = fs::read_dir(directory.path().join("rows"))
+            .unwrap()
+            .filter_map(|entry| log(entry.unwrap()))
+            .collect();
+        assert_eq!(logs, [0]);
+    }
+}
+
+#[test]
 fn a_second_one_is_refused_while_the_first_is_open() {
     let directory = tempfile::tempdir().unwrap();
     let first = open(directory.path()).unwrap();

@@ -42,7 +42,7 @@ pub(super) fn read_windows(
         let Some((index, step, chunk)) = owners.get(at) else {
             return Ok(());
         };
-        let window = Window::decode(row.value, *step)?;
+        let window = Window::decode(row.position, row.value, *step)?;
         if let Some(stored) = stored.get_mut(*index) {
             stored.windows.push((*step, *chunk, window));
         }
@@ -79,7 +79,7 @@ pub(super) fn read_lefts(
         let Some((index, step)) = owners.get(at) else {
             return Ok(());
         };
-        let left = Left::decode(row.value)?;
+        let left = Left::decode(row.position, row.value)?;
         if let Some(stored) = stored.get_mut(*index) {
             stored.lefts.push((*step, left));
         }

@@ -184,7 +184,7 @@ fn rows_of(store: &dyn Store, key: Key<'_>) -> Result<Found, StoreError> {
                 found.live = true;
                 // A life after the head's: its head was not put yet.
                 if life == found.life() {
-                    found.lefts.push((step, writer, Left::decode(row.value)?));
+                    found.lefts.push((step, writer, Left::decode(row.position, row.value)?));
                 }
             }
             _ => found.live = true,
@@ -275,7 +275,7 @@ fn windows_of(store: &dyn Store, range: Range<'_>, step: Step, boundary: Minute)
         read = read.saturating_add(1);
         last = step.chunk_start(chunk);
         if last < boundary {
-            let window = Window::decode(row.value, step)?;
+            let window = Window::decode(row.position, row.value, step)?;
             // Within 128 bits: sums of fewer than 2^64 adds of 64 bits.
             let sum = window
                 .amounts()

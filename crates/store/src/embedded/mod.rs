@@ -4,6 +4,7 @@
 //! Does not: keep a log of its own for the engine (the engine's journal is that), and it never touches rows in the background.
 
 mod check;
+mod close;
 mod damage;
 mod failure;
 mod names;
@@ -26,7 +27,7 @@ pub use settings::EmbeddedSettings;
 use crate::{Addresses, Batch, NameCursor, Order, Range, Store, StoreError, Swap, Swapped, Table, Visit};
 use tables::Tables;
 
-/// The embedded store. Dropping it syncs what was written and gives the directory free.
+/// The embedded store. Dropping it brings what was written to tables and gives the directory free.
 pub struct Embedded {
     tables: Tables,
     database: Database,
@@ -37,6 +38,8 @@ pub struct Embedded {
     reserve_bytes: u64,
     /// What was cut of the log when it was opened, for the operator.
     cut: Option<String>,
+    /// After the database, so that it is dropped after it.
+    log: close::Log,
     // Last, so that it is dropped last: whoever waits for the directory finds everything written.
     _lock: File,
 }

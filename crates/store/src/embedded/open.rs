@@ -9,6 +9,7 @@ use std::sync::atomic::AtomicU64;
 use fjall::Database;
 use parking_lot::Mutex;
 
+use super::close::Log;
 use super::damage::Cut;
 use super::tables::Tables;
 use super::{Embedded, EmbeddedSettings, damage, failure};
@@ -48,6 +49,7 @@ pub(super) fn open(directory: &Path, settings: &EmbeddedSettings) -> Result<Embe
     let tables = Tables::open(&rows, &database, settings)?;
     let cut = cut.map(|cut| fits(&tables, cut)).transpose()?.flatten();
     Ok(Embedded {
+        log: Log::of(&rows),
         tables,
         database,
         comparing: Mutex::new(()),

@@ -3,19 +3,22 @@
 //! Two months are generated from a fixed seed. In the skewed one, 5,000 counters are used by Zipf's law (the first 500
 //! times an hour on average, the n-th a n-th of that), by day more than by night; most have empty hours. In the even one, 1,000 counters are
 //! used every hour. Each is counted twice: with its hours, and with everything in one hour. The difference is what the
-//! hours take, whatever names, totals and the store itself take.
+//! hours take, whatever names, totals and the store itself take. And all of that twice: as a namespace is by default, with the minutes
+//! of the last two days, and with hours and days only.
 
 use std::fs::File;
 use std::io::{BufWriter, Write};
 use std::path::Path;
+use std::time::Duration;
 
-use anyhow::Result;
+use anyhow::{Context, Result};
 
 use super::Bench;
 use super::figures::{grouped, table};
 use crate::process::{disk_bytes, disk_parts};
 use crate::random::Random;
 use crate::tally::{Setup, Tally};
+use crate::{http, wait};
 
 const SEED: u64 = 20_260_101;
 const HOURS: u32 = 30 * 24;
@@ -51,6 +54,24 @@ const MONTHS: [Month; 2] = [
     },
 ];
 
+/// What a namespace keeps.
+#[derive(Clone, Copy, Debug)]
+struct Kept {
+    name: &'static str,
+    policy: Option<&'static str>,
+}
+
+const KEPT: [Kept; 2] = [
+    Kept {
+        name: "minutes for 2 days, hours, days",
+        policy: None,
+    },
+    Kept {
+        name: "hours, days",
+        policy: Some(r#"{"history":{"1m":"off","1h":"forever","1d":"forever"}}"#),
+    },
+];
+
 /// From 0.2 at midnight to 1.8 at noon.
 fn daylight(hour: u32) -> f64 {
     1.0 - 0.8 * (f64::from(hour % 24) / 24.0 * std::f64::consts::TAU).cos()
@@ -58,17 +79,18 @@ fn daylight(hour: u32) -> f64 {
 
 pub(crate) fn section(bench: &Bench) -> Result<String> {
     let mut rows = Vec::new();
-    for month in MONTHS {
+    for (month, kept) in MONTHS.into_iter().flat_map(|month| KEPT.map(|kept| (month, kept))) {
         let folder = bench.place.fresh("history")?;
         let spread = folder.path().join("spread.ndjson");
         let (used, hours) = generate(month, false, &spread)?;
         let at_once = folder.path().join("at-once.ndjson");
         generate(month, true, &at_once)?;
-        let with_hours = counted(bench, &spread, &folder.path().join("spread"))?;
-        let without = counted(bench, &at_once, &folder.path().join("at-once"))?;
+        let with_hours = counted(bench, &spread, &folder.path().join("spread"), kept)?;
+        let without = counted(bench, &at_once, &folder.path().join("at-once"), kept)?;
         let beyond_the_first = f64::from(hours - used);
         let cells = vec![
             month.name.to_owned(),
+            kept.name.to_owned(),
             grouped(f64::from(used)),
             grouped(f64::from(hours)),
             grouped(with_hours),
@@ -80,6 +102,7 @@ pub(crate) fn section(bench: &Bench) -> Result<String> {
     }
     let head = [
         "month",
+        "kept",
         "counters used",
         "non-empty counter-hours",
         "bytes",
@@ -93,10 +116,13 @@ pub(crate) fn section(bench: &Bench) -> Result<String> {
 }
 
 /// Counts a file into a fresh folder and gives what that takes after a clean stop.
-fn counted(bench: &Bench, file: &Path, data: &Path) -> Result<f64> {
+fn counted(bench: &Bench, file: &Path, data: &Path, kept: Kept) -> Result<f64> {
     let rules = data.with_extension("rules.toml");
     std::fs::write(&rules, RULES)?;
     let tally = Tally::start(&Setup::new(&bench.binary, data))?;
+    if let Some(policy) = kept.policy {
+        http::put(&tally.http, "/v1/namespaces/use", policy)?.json()?;
+    }
     crate::command::run(
         tally
             .cli(&["ingest", "--backfill"])
@@ -104,9 +130,29 @@ fn counted(bench: &Bench, file: &Path, data: &Path) -> Result<f64> {
             .arg("--rules")
             .arg(&rules),
     )?;
+    swept(&tally)?;
     tally.stop()?;
     println!("on disk: {}", disk_parts(data)?);
     disk_bytes(data)
+}
+
+/// Waits until the sweep removes nothing any more: what left the retention is gone then.
+fn swept(tally: &Tally) -> Result<()> {
+    const LIMIT: Duration = Duration::from_mins(5);
+    /// Longer than walks rest.
+    const STILL: Duration = Duration::from_secs(12);
+    let rows = || -> Result<String> {
+        let text = http::get(&tally.http, "/metrics")?.body;
+        let rows = text
+            .lines()
+            .find_map(|line| line.strip_prefix("tally_swept_rows_total "));
+        Ok(rows.context("no tally_swept_rows_total")?.to_owned())
+    };
+    wait::until("the sweep to end", LIMIT, || {
+        let before = rows()?;
+        std::thread::sleep(STILL);
+        Ok((rows()? == before).then_some(()))
+    })
 }
 
 /// Writes the month hour by hour, one event for each counter that is used in the hour; `at_once` puts the whole month

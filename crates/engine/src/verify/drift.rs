@@ -68,7 +68,7 @@ impl Terms<'_> {
     /// Whether a round of this writer is open that has reached this counter: then its rows are of two cuts.
     pub(super) fn is_under_way(&self, writer: WriterNumber, rows: &WriterRows) -> bool {
         let pending = self.logs.get(&writer).and_then(|log| log.pending);
-        pending.is_some_and(|pending| rows.places.iter().any(|(_, stands, _)| *stands == pending.number()))
+        pending.is_some_and(|pending| rows.places.iter().any(|(_, stands)| *stands == pending.number()))
     }
 
     /// Rows that stand where no round of their writer has been.
@@ -76,9 +76,7 @@ impl Terms<'_> {
         let Some(log) = self.logs.get(&writer) else {
             return Vec::new();
         };
-        let wrong = |(_, stands, says): &&(CounterRow, u64, Position)| {
-            *stands > log.applied.number() || *stands != says.number()
-        };
+        let wrong = |(_, stands): &&(CounterRow, u64)| *stands > log.applied.number();
         rows.places.iter().filter(wrong).map(|(row, ..)| *row).collect()
     }
 }

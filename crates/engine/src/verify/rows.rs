@@ -2,9 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use tally_counter::{
-    Cell, Chunk, CounterRow, Head, Key, Left, Minute, Position, Step, Window, WriterNumber, counter_prefix,
-};
+use tally_counter::{Cell, Chunk, CounterRow, Head, Key, Left, Minute, Step, Window, WriterNumber, counter_prefix};
 use tally_store::{Range, Row, Store, StoreError, Table};
 
 /// What one writer has of a counter.
@@ -13,8 +11,8 @@ pub(super) struct WriterRows {
     pub(super) cell: Option<Cell>,
     pub(super) lefts: [Option<Left>; 3],
     pub(super) windows: [BTreeMap<Chunk, Window>; 3],
-    /// Of each row, by which position the store ranks it and which one it says itself.
-    pub(super) places: Vec<(CounterRow, u64, Position)>,
+    /// Where each row stands.
+    pub(super) places: Vec<(CounterRow, u64)>,
 }
 
 /// What the store has of a counter.
@@ -67,26 +65,23 @@ impl WriterRows {
     }
 
     fn take(&mut self, row: CounterRow, stands: Row<'_>) -> Result<(), StoreError> {
-        let says = match row {
+        match row {
             CounterRow::Head => return Ok(()),
-            CounterRow::Cell { .. } => self.cell.insert(Cell::decode(stands.value)?).position,
+            CounterRow::Cell { .. } => self.cell = Some(Cell::decode(stands.position, stands.value)?),
             CounterRow::Left { step, .. } => {
-                let left = Left::decode(stands.value)?;
+                let left = Left::decode(stands.position, stands.value)?;
                 if let Some(place) = self.lefts.get_mut(at(step)) {
                     *place = Some(left);
                 }
-                left.position
             }
             CounterRow::Window { step, chunk, .. } => {
-                let window = Window::decode(stands.value, step)?;
-                let position = window.position;
+                let window = Window::decode(stands.position, stands.value, step)?;
                 if let Some(windows) = self.windows.get_mut(at(step)) {
                     windows.insert(chunk, window);
                 }
-                position
             }
-        };
-        self.places.push((row, stands.position, says));
+        }
+        self.places.push((row, stands.position));
         Ok(())
     }
 }

@@ -208,8 +208,8 @@ fn change_cell(store: &dyn Store, name: &str, (life, writer): (u64, u32), change
         life,
         writer: WriterNumber(writer),
     };
-    damage_row(store, name, row, |_, old| {
-        let mut cell = Cell::decode(old).unwrap();
+    damage_row(store, name, row, |position, old| {
+        let mut cell = Cell::decode(position, old).unwrap();
         change(&mut cell);
         let mut value = Vec::new();
         cell.encode(&mut value);
@@ -233,7 +233,7 @@ fn change_window(store: &dyn Store, name: &str, row: CounterRow, amounts: &[i128
         unreachable!()
     };
     damage_row(store, name, row, |position, old| {
-        let mut window = Window::decode(old, step).unwrap();
+        let mut window = Window::decode(position, old, step).unwrap();
         let places: Vec<u8> = window.amounts().map(|(place, _)| place).collect();
         for (place, amount) in places.into_iter().zip(amounts) {
             window.add(place, *amount).unwrap();
@@ -800,7 +800,7 @@ fn any_damage_to_history_is_mended_into_rows_that_agree() {
         let again = terms.misplaced(writer, &bad);
         let mut written = bad.clone();
         for (row, value) in changes(&bad, &after, &again, (0, writer, log.applied)) {
-            store_in(&mut written, row, &value.encoded());
+            store_in(&mut written, row, log.applied.number(), &value.encoded());
         }
         assert_eq!(
             find(&counter_of(writer, written, n), &terms),
@@ -891,13 +891,15 @@ fn spoil(rows: &mut WriterRows, next: &mut impl FnMut(u64) -> u64) {
     }
 }
 
-fn store_in(rows: &mut WriterRows, row: CounterRow, value: &[u8]) {
+fn store_in(rows: &mut WriterRows, row: CounterRow, position: u64, value: &[u8]) {
     match row {
         CounterRow::Head => unreachable!(),
-        CounterRow::Cell { .. } => rows.cell = Some(Cell::decode(value).unwrap()),
-        CounterRow::Left { step, .. } => rows.lefts[usize::from(step.code())] = Some(Left::decode(value).unwrap()),
+        CounterRow::Cell { .. } => rows.cell = Some(Cell::decode(position, value).unwrap()),
+        CounterRow::Left { step, .. } => {
+            rows.lefts[usize::from(step.code())] = Some(Left::decode(position, value).unwrap());
+        }
         CounterRow::Window { step, chunk, .. } => {
-            rows.windows[usize::from(step.code())].insert(chunk, Window::decode(value, step).unwrap());
+            rows.windows[usize::from(step.code())].insert(chunk, Window::decode(position, value, step).unwrap());
         }
     }
 }

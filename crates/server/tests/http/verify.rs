@@ -51,9 +51,9 @@ fn read(store: &Embedded, address: Address<'_>) -> (u64, Vec<u8>) {
 }
 
 /// Makes a row say something else, where it stands.
-fn change(store: &Embedded, address: Address<'_>, work: impl FnOnce(Vec<u8>) -> (Option<u64>, Vec<u8>)) {
+fn change(store: &Embedded, address: Address<'_>, work: impl FnOnce(u64, Vec<u8>) -> (Option<u64>, Vec<u8>)) {
     let (position, value) = read(store, address);
-    let (moved, value) = work(value);
+    let (moved, value) = work(position, value);
     let mut rows = Batch::new();
     rows.push(Row {
         address,
@@ -99,13 +99,17 @@ fn window_row(name: &str, step: Step) -> Vec<u8> {
 }
 
 fn changed_cell(store: &Embedded, name: &str, work: impl FnOnce(&mut Cell)) {
-    change(store, address(&cell_row(name), Table::Counters, name), |value| {
-        let mut cell = Cell::decode(&value).unwrap();
-        work(&mut cell);
-        let mut value = Vec::new();
-        cell.encode(&mut value);
-        (Some(cell.position.number()), value)
-    });
+    change(
+        store,
+        address(&cell_row(name), Table::Counters, name),
+        |position, value| {
+            let mut cell = Cell::decode(position, &value).unwrap();
+            work(&mut cell);
+            let mut value = Vec::new();
+            cell.encode(&mut value);
+            (Some(cell.position.number()), value)
+        },
+    );
 }
 
 /// One damage of each kind, each to a counter of its own.
@@ -119,8 +123,8 @@ fn damage(data: &Path) {
     change(
         &store,
         address(&window_row("hours", Step::Hour), Table::Windows, "hours"),
-        |value| {
-            let mut window = Window::decode(&value, Step::Hour).unwrap();
+        |position, value| {
+            let mut window = Window::decode(position, &value, Step::Hour).unwrap();
             let places: Vec<u8> = window.amounts().map(|(place, _)| place).take(2).collect();
             window.add(places[0], 3).unwrap();
             window.add(places[1], -3).unwrap();
@@ -165,7 +169,7 @@ fn damage(data: &Path) {
         slot: 0,
         key: &key,
     };
-    change(&store, ledger, |value| {
+    change(&store, ledger, |_, value| {
         let (at, mut figures) = Figures::decode(&value).unwrap();
         figures.reasons.values_mut().next().unwrap().count += 9;
         (None, figures.encoded(at))

@@ -117,7 +117,7 @@ fn replay(bytes: &[u8], visit: &mut journal::Visit<'_>) -> Result<journal::Repla
     let file = Arc::new(Memory(bytes.to_vec()));
     let files = BTreeMap::from([("journal-0000000001.log".to_owned(), file)]);
     let disk: Arc<dyn Disk> = Arc::new(MemoryDisk(Mutex::new(files)));
-    journal::replay(&disk, WRITER, Position::ZERO, visit)
+    journal::replay(&disk, WRITER, Position::ZERO, false, visit)
 }
 
 /// A file that is only read.

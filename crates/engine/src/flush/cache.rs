@@ -101,6 +101,7 @@ fn encode(stored: &Stored, out: &mut Vec<u8>) {
     });
     part(out, &|value| {
         if let Some(cell) = &stored.cell {
+            put_varint(value, cell.position.number().into());
             cell.encode(value);
         }
     });
@@ -108,11 +109,13 @@ fn encode(stored: &Stored, out: &mut Vec<u8>) {
     for (step, chunk, window) in &stored.windows {
         out.push(step.code());
         put_varint(out, chunk.0.into());
+        put_varint(out, window.position.number().into());
         part(out, &|value| window.encode(*step, value));
     }
     put_varint(out, stored.lefts.len() as u128);
     for (step, left) in &stored.lefts {
         out.push(step.code());
+        put_varint(out, left.position.number().into());
         part(out, &|value| left.encode(value));
     }
 }
@@ -125,7 +128,7 @@ fn decode(mut reader: Reader<'_>) -> Result<Stored, Corrupt> {
         .transpose()?;
     let cell = Some(reader.bytes()?)
         .filter(|bytes| some(bytes))
-        .map(Cell::decode)
+        .map(cell)
         .transpose()?;
     let mut stored = Stored {
         head,
@@ -135,15 +138,22 @@ fn decode(mut reader: Reader<'_>) -> Result<Stored, Corrupt> {
     for _ in 0..reader.varint::<usize>()? {
         let step = step(&mut reader)?;
         let chunk = Chunk(reader.varint()?);
-        stored
-            .windows
-            .push((step, chunk, Window::decode(reader.bytes()?, step)?));
+        let window = Window::decode(reader.varint()?, reader.bytes()?, step)?;
+        stored.windows.push((step, chunk, window));
     }
     for _ in 0..reader.varint::<usize>()? {
         let step = step(&mut reader)?;
-        stored.lefts.push((step, Left::decode(reader.bytes()?)?));
+        let left = Left::decode(reader.varint()?, reader.bytes()?)?;
+        stored.lefts.push((step, left));
     }
     Ok(stored)
+}
+
+/// A cell behind its position, which a row of the store has beside its value.
+fn cell(bytes: &[u8]) -> Result<Cell, Corrupt> {
+    let mut reader = Reader::new("cached cell", bytes);
+    let position = reader.varint()?;
+    Cell::decode(position, reader.take(reader.remaining())?)
 }
 
 fn step(reader: &mut Reader<'_>) -> Result<Step, Corrupt> {

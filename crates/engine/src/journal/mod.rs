@@ -23,12 +23,7 @@ mod tests;
 #[cfg(feature = "fuzz")]
 pub(crate) fn fuzz_segment(writer: u32, entries: &[&[u8]], a_block: usize) -> Vec<u8> {
     let mut position = tally_counter::Position::ZERO;
-    let header = segment::Header {
-        segment: 1,
-        first: tally_counter::Position::new(1).unwrap_or_default(),
-        writer,
-    };
-    let mut file = segment::encode(header);
+    let mut blocks = Vec::new();
     for some in entries.chunks(a_block.max(1)) {
         let mut tail = Tail::new(position);
         for entry in some {
@@ -45,10 +40,18 @@ pub(crate) fn fuzz_segment(writer: u32, entries: &[&[u8]], a_block: usize) -> Ve
         position = pending.last;
         let size = block::padded(u64::try_from(pending.bytes.len()).unwrap_or(0));
         pending.bytes.resize(usize::try_from(size).unwrap_or(0), 0);
-        file.extend(pending.bytes);
+        blocks.extend(pending.bytes);
     }
     // A segment is allocated whole.
-    let size = file.len().next_multiple_of(1_024);
+    let header_bytes = usize::try_from(segment::HEADER_BYTES).unwrap_or(0);
+    let size = header_bytes.saturating_add(blocks.len()).next_multiple_of(1_024);
+    let mut file = segment::encode(segment::Header {
+        segment: 1,
+        first: tally_counter::Position::new(1).unwrap_or_default(),
+        writer,
+        size: u64::try_from(size).unwrap_or(0),
+    });
+    file.extend(blocks);
     file.resize(size, 0);
     file
 }

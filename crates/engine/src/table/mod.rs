@@ -1,5 +1,5 @@
 //! The hot table: the counts in memory. Names are found by an index of one cache line a look-up; a counter is sixteen bytes of fields
-//! and its name in a page (decision 0009). Guards that nothing that is not in the store yet is evicted (rule 6): a counter that
+//! and its name in a page (decision 0010). Guards that nothing that is not in the store yet is evicted (rule 6): a counter that
 //! an open or closing round changed is never let go. Evicts only when asked between turns, so that ids hold for a turn.
 
 mod index;

@@ -8,27 +8,42 @@ use tally_counter::{
     put_varint, row_key,
 };
 
+/// The position of the row, which stands beside its value.
+const AT: u64 = 1_000_000;
+
 /// The first byte says which value the rest is.
 pub(crate) fn rows(input: &[u8]) {
     let Some((kind, rest)) = input.split_first() else {
         return;
     };
     match kind % 10 {
-        0 => again(rest, Cell::decode, |cell| {
-            let mut out = Vec::new();
-            cell.encode(&mut out);
-            out
-        }),
+        0 => again(
+            rest,
+            |bytes| Cell::decode(AT, bytes),
+            |cell| {
+                let mut out = Vec::new();
+                cell.encode(&mut out);
+                out
+            },
+        ),
         1 => again(rest, Head::decode, Head::encoded),
-        2 => again(rest, Left::decode, |left| {
-            let mut out = Vec::new();
-            left.encode(&mut out);
-            out
-        }),
+        2 => again(
+            rest,
+            |bytes| Left::decode(AT, bytes),
+            |left| {
+                let mut out = Vec::new();
+                left.encode(&mut out);
+                out
+            },
+        ),
         3..=5 => {
             let step = Step::ALL.get(usize::from(kind % 10 - 3)).copied().unwrap_or(Step::Day);
-            again(rest, |bytes| Window::decode(bytes, step), |window| window.encoded(step));
-            if let Ok(window) = Window::decode(rest, step) {
+            again(
+                rest,
+                |bytes| Window::decode(AT, bytes, step),
+                |window| window.encoded(step),
+            );
+            if let Ok(window) = Window::decode(AT, rest, step) {
                 assert!(window.amounts().all(|(place, _)| place < step.chunk_windows()));
             }
         }

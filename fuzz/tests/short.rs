@@ -6,7 +6,7 @@ use std::path::Path;
 use tally_fuzz::{Mutator, TARGETS, Target};
 
 /// Inputs of each target; the long run is `cargo xtask fuzz`.
-const INPUTS: u64 = 20_000;
+const INPUTS: u64 = 300_000;
 
 fn corpus(target: Target) -> Vec<Vec<u8>> {
     let mut files: Vec<_> = std::fs::read_dir(target.corpus())

@@ -6,6 +6,7 @@ use tally_counter::Policy;
 
 use super::policy::PolicyShape;
 use super::request::Asked;
+use crate::buffers::Buffers;
 
 fn asked(uri: Uri, body: &[u8]) -> Asked {
     let mut headers = HeaderMap::new();
@@ -18,6 +19,7 @@ fn asked(uri: Uri, body: &[u8]) -> Asked {
         uri,
         headers,
         body: Bytes::copy_from_slice(body),
+        _share: Buffers::new(usize::MAX).share(),
     }
 }
 

@@ -26,7 +26,7 @@ pub(super) struct Asked {
     pub(super) headers: HeaderMap,
     pub(super) body: Bytes,
     /// The body's part of what all connections hold.
-    _share: Share,
+    pub(super) _share: Share,
 }
 
 impl Asked {

@@ -88,6 +88,7 @@ fn open(dir: &Path, memory_bytes: u64) -> Arc<Engine> {
         store: Arc::new(store),
     };
     let settings = Settings {
+        cut_damage: false,
         dir: dir.to_owned(),
         journal_segment_bytes: 64 << 20,
         journal_interval_ms: 100,

@@ -242,7 +242,30 @@ fn logged(directory: &Path, puts: u64) -> Vec<usize> {
         store.put(&rows(position), Order::Growing).unwrap();
         store.durable().unwrap();
     }
+    crash(store, directory);
     begins
+}
+
+/// Leaves the directory as a crash would, without the end of an orderly stop, which cuts the log.
+fn crash(store: Embedded, directory: &Path) {
+    let aside = tempfile::tempdir().unwrap();
+    copy(directory, aside.path());
+    drop(store);
+    fs::remove_dir_all(directory).unwrap();
+    copy(aside.path(), directory);
+}
+
+fn copy(from: &Path, to: &Path) {
+    fs::create_dir_all(to).unwrap();
+    for entry in fs::read_dir(from).unwrap() {
+        let entry = entry.unwrap();
+        let place = to.join(entry.file_name());
+        if entry.file_type().unwrap().is_dir() {
+            copy(&entry.path(), &place);
+        } else {
+            fs::copy(entry.path(), place).unwrap();
+        }
+    }
 }
 
 fn flip(directory: &Path, at: usize) {
@@ -315,7 +338,7 @@ fn a_log_that_is_damaged_before_what_tables_hold_is_refused() {
     let begins = logged(directory.path(), 3);
     let store = open(directory.path()).unwrap();
     store.compact().unwrap();
-    drop(store);
+    crash(store, directory.path());
     flip(directory.path(), begins.get(1).unwrap() + 40);
     match open(directory.path()) {
         Err(StoreError::Corrupt(message)) => assert!(message.contains("0.jnl, byte "), "{message}"),

@@ -176,14 +176,6 @@ impl Engine {
         self.registry.newest(&format!("source:{source}")).is_some()
     }
 
-    /// The lateness of the namespace of a key, for a source's own fold.
-    pub fn lateness_ms(&self, key: &str) -> Option<u64> {
-        let core = self.core.lock();
-        core.namespaces
-            .get(core.namespaces.of(key))
-            .and_then(|namespace| namespace.policy.lateness_ms)
-    }
-
     /// Brings a source's fold to the store: a round of its writer, cut at `cut`, the log's place after the last event of the fold.
     /// `resume`: what the caller wants to find again with that position. When this returns `Ok`, all of it is durable. After an
     /// error the writer must be opened again, and the log read from its applied position. Blocks.

@@ -6,6 +6,7 @@ use tally_counter::{Corrupt, Key, Outcome, Position, Reader, put_bytes, put_vari
 use tally_engine::{Engine, Fold, SourceWriter};
 
 use crate::files::FileError;
+use crate::limits::Limits;
 use crate::{Adds, Event, Lateness, Line, Rules, Splitter};
 
 /// The hash of all bytes before a position, as the client states it: what tells a file from another of the same name.
@@ -32,6 +33,7 @@ struct Resume {
     opened_ms: u64,
     backfill: bool,
     rules: String,
+    limits: Limits,
 }
 
 /// A file whose writer this process holds.
@@ -69,8 +71,11 @@ impl File {
             .map(|bytes| Resume::decode(&bytes, now_ms))
             .transpose()?;
         let (digest, lateness) = (kept.digest.clone(), Lateness::resume(kept.newest_ms));
-        // The open round goes by its own rules; where it began in time stands with the applied position.
-        let resume = repeated.unwrap_or(kept);
+        // The open round goes by its own rules and limits; where it began in time stands with the applied position.
+        let resume = repeated.unwrap_or_else(|| Resume {
+            limits: Limits::now(engine),
+            ..kept
+        });
         let rules = Rules::parse(&resume.rules).unwrap_or_default();
         let splitter = Splitter::new(writer.applied().number(), max_line_bytes);
         Ok(Self {
@@ -150,15 +155,16 @@ impl File {
         let mut splitter = self.splitter;
         let mut lines = splitter.lines(chunk.bytes, chunk.last);
         for line in lines.by_ref() {
-            self.line(engine, line);
-            if self.writer.repeat_to().is_some_and(|cut| cut.number() == line.position) {
-                self.repeat(engine, line.position)?;
+            // Blank lines may stand before the cut of an open round: the first line that ends behind it is beyond it.
+            if let Some(cut) = self.writer.repeat_to().filter(|cut| cut.number() < line.position) {
+                self.repeat(engine, cut.number())?;
             }
+            self.line(line);
         }
         let consumed = lines.consumed();
         self.splitter = splitter;
         self.folded_bytes = self.folded_bytes.saturating_add(u64::try_from(consumed).unwrap_or(0));
-        // The cut of an open round may stand behind blank lines.
+        // Or nothing but blank lines followed in this chunk.
         if let Some(cut) = self
             .writer
             .repeat_to()
@@ -169,7 +175,7 @@ impl File {
         Ok(consumed)
     }
 
-    fn line(&mut self, engine: &Engine, line: Line<'_>) {
+    fn line(&mut self, line: Line<'_>) {
         let Ok(content) = line.content else {
             self.fold.reject("line too long", &format!("byte {}", line.position));
             return;
@@ -183,14 +189,14 @@ impl File {
                     .unwrap_or_else(|| format!("the line before byte {}", line.position));
                 self.fold.reject(&rejected.reason, &which);
             }
-            Ok(Outcome::Counted) => self.count(engine, behind_ms),
+            Ok(Outcome::Counted) => self.count(behind_ms),
             Ok(outcome) => self.fold.event(outcome),
         }
     }
 
     /// All adds of an event, or none: it is late if it is for any of its namespaces.
-    fn count(&mut self, engine: &Engine, behind_ms: u64) {
-        let late = |key: &str| Lateness::is_late(behind_ms, engine.lateness_ms(key));
+    fn count(&mut self, behind_ms: u64) {
+        let late = |key: &str| Lateness::is_late(behind_ms, self.resume.limits.lateness_ms(key));
         let is_late = behind_ms > 0 && !self.resume.backfill && self.adds.iter().any(|(key, _)| late(key));
         let time_ms = self
             .event
@@ -234,6 +240,8 @@ impl File {
         put?;
         self.fold = Fold::default();
         self.folded_bytes = 0;
+        // Policies that changed since then hold from this cut on (rule 7).
+        self.resume.limits = Limits::now(engine);
         Ok(())
     }
 
@@ -266,6 +274,7 @@ impl Resume {
         put_varint(&mut out, self.opened_ms.into());
         out.push(u8::from(self.backfill));
         put_bytes(&mut out, self.rules.as_bytes());
+        self.limits.encode(&mut out);
         out
     }
 
@@ -282,6 +291,7 @@ impl Resume {
         let opened_ms = reader.varint()?;
         let backfill = reader.byte()? != 0;
         let rules = reader.text()?.to_owned();
+        let limits = Limits::read(&mut reader)?;
         reader.end()?;
         Ok(Self {
             digest,
@@ -289,6 +299,7 @@ impl Resume {
             opened_ms,
             backfill,
             rules,
+            limits,
         })
     }
 }

@@ -68,7 +68,8 @@ impl Sweep {
         window_ms: u64,
     ) -> Result<Option<Counted>, StoreError> {
         let mut old = Batch::new();
-        let counted = &mut self.counted;
+        // Of this slice alone until all of it is done: after an error it is walked again.
+        let mut counted = Counted::new();
         let next = store.walk(Table::Tokens, &self.tokens, TOKENS, &mut |_, row| {
             let token = crate::token::decode(row.value)?;
             if token.time_ms.saturating_add(window_ms) <= now_ms {
@@ -80,6 +81,10 @@ impl Sweep {
             Ok(())
         })?;
         store.remove(&old)?;
+        for (scope, count) in counted {
+            let sum = self.counted.entry(scope).or_default();
+            *sum = sum.saturating_add(count);
+        }
         let ended = next.is_none();
         self.tokens = next.unwrap_or_default();
         Ok(ended.then(|| std::mem::take(&mut self.counted)))

@@ -16,10 +16,10 @@ use crate::resp::{Client, Reply};
 use crate::tally::{Setup, Tally};
 use crate::{http, wait};
 
-/// How often the server is killed.
-const KILLS: u32 = 6;
-/// So many acknowledgements of each client come before each kill.
-const ACKNOWLEDGED_BEFORE: u64 = 300;
+/// How often the server is killed, and how many acknowledgements of each client come before each kill.
+const EMBEDDED: (u32, u64) = (6, 300);
+/// The same on a cluster, where an acknowledgement takes a round.
+const CLUSTER: (u32, u64) = (2, 30);
 const PIPELINE: u64 = 40;
 /// What each transaction adds to.
 const PAIR: [&str; 2] = ["crash:multi:a", "crash:multi:b"];
@@ -53,13 +53,14 @@ struct Addresses {
 }
 
 /// Runs it on the default level, which promises to survive a crash.
-pub(crate) fn killed_under_load(place: &Place, binary: &Path) -> Result<()> {
+pub(crate) fn killed_under_load(place: &Place, binary: &Path, store: Option<&str>) -> Result<()> {
     let folder = place.fresh("crash")?;
-    let setup = Setup::new(binary, &folder.path().join("data"));
+    let setup = Setup::new(binary, &folder.path().join("data")).on(store);
     let mut clients: Vec<Known> = LOADS.iter().map(|_| Known::default()).collect();
-    for _ in 0..KILLS {
+    let (kills, acknowledged_before) = if store.is_some() { CLUSTER } else { EMBEDDED };
+    for _ in 0..kills {
         let tally = Tally::start(&setup)?;
-        load_and_kill(tally, &mut clients)?;
+        load_and_kill(tally, &mut clients, acknowledged_before)?;
         let tally = Tally::start(&setup)?;
         let mut resp = Client::connect(&tally.resp)?;
         for ((name, _), known) in LOADS.iter().zip(&mut clients) {
@@ -69,12 +70,12 @@ pub(crate) fn killed_under_load(place: &Place, binary: &Path) -> Result<()> {
         tally.stop()?;
     }
     let acknowledged: u64 = clients.iter().flat_map(|known| known.acknowledged.values()).sum();
-    println!("{KILLS} kills under load; {acknowledged} adds are there, none lost and none doubled");
+    println!("{kills} kills under load; {acknowledged} adds are there, none lost and none doubled");
     Ok(())
 }
 
 /// Kills the server when each client has had its acknowledgements.
-fn load_and_kill(tally: Tally, clients: &mut [Known]) -> Result<()> {
+fn load_and_kill(tally: Tally, clients: &mut [Known], acknowledged_before: u64) -> Result<()> {
     const LIMIT: Duration = Duration::from_mins(1);
     let addresses = Addresses {
         resp: tally.resp.clone(),
@@ -91,7 +92,7 @@ fn load_and_kill(tally: Tally, clients: &mut [Known]) -> Result<()> {
         let loaded = wait::until("acknowledgements under load", LIMIT, || {
             let all = counts
                 .iter()
-                .all(|count| count.load(Ordering::Relaxed) >= ACKNOWLEDGED_BEFORE);
+                .all(|count| count.load(Ordering::Relaxed) >= acknowledged_before);
             Ok((all || threads.iter().any(|(_, thread)| thread.is_finished())).then_some(()))
         });
         tally.kill()?;

@@ -14,6 +14,7 @@
 
 mod artifacts;
 mod bench;
+mod cassandra;
 mod check;
 mod child;
 mod clients;
@@ -52,6 +53,10 @@ cargo xtask COMMAND
            ROW…             only these rows: incr latency ingest memory start history
            --quick          fewer and shorter rounds
            --write          put the tables into docs/benchmarks.md
+  cassandra  a real cluster of three nodes on this machine, until Ctrl-C
+           --nodes N        so many nodes
+           --periodic       with a commit log that Tally refuses
+           --passwords      with users and passwords
   sim    the seeded simulation of the engine, in release: --seeds N, --seed N, and what `-- --help` says
   help   this
 ";
@@ -76,6 +81,7 @@ fn dispatch(arguments: &[String]) -> Result<()> {
         "run" => run::run(options),
         "test" => test::test(options),
         "bench" => bench::bench(options),
+        "cassandra" => cassandra::cassandra(options),
         "check" => check::check(),
         "tidy" => tidy::tidy(),
         "sim" => check::simulate(options),

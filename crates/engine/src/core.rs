@@ -49,6 +49,9 @@ pub(crate) struct Closing {
     pub(crate) kept: BTreeMap<String, crate::namespaces::Kept>,
 }
 
+/// Counters of which is remembered when they were last read.
+const MOST_SEEN: usize = 200_000;
+
 /// Everything under the lock.
 pub(crate) struct Core {
     pub(crate) table: Table,
@@ -66,6 +69,10 @@ pub(crate) struct Core {
     pub(crate) stamp: u64,
     /// Writers that may still write, other than this node's.
     pub(crate) foreign: usize,
+    /// Those of them that other processes write: what is in memory is then only as others were last seen.
+    pub(crate) others: usize,
+    /// When counters were last read that others write too, in microseconds of the monotonic clock.
+    pub(crate) seen_us: BTreeMap<CounterId, u64>,
     /// Whether the journal has a spare segment.
     pub(crate) room: bool,
     /// Why nothing more may be written.
@@ -100,12 +107,23 @@ impl Core {
             token_counts: HashMap::new(),
             stamp: 0,
             foreign: 0,
+            others: 0,
+            seen_us: BTreeMap::new(),
             room: true,
             stopped: None,
             applied,
             journal_bytes: 0,
             counts: Counts::default(),
         }
+    }
+
+    /// A counter was just read from the store.
+    pub(crate) fn note_seen(&mut self, id: CounterId, now_us: u64) {
+        // Beyond what is read again and again it is only memory; those forgotten here are read once more.
+        if self.seen_us.len() >= MOST_SEEN {
+            self.seen_us.clear();
+        }
+        self.seen_us.insert(id, now_us);
     }
 
     pub(crate) fn hash(&self, key: &str) -> u64 {

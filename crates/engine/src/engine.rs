@@ -11,6 +11,7 @@ use crate::core::Core;
 use crate::figures::EngineFigures;
 use crate::journal::{self, JournalError};
 use crate::load;
+use crate::nodes::Nodes;
 use crate::plan::{Need, Plan, ReadToken};
 use crate::registry::Registry;
 use crate::round::Own;
@@ -23,6 +24,8 @@ use crate::{Blocked, Error, World};
 pub struct Settings {
     /// The node's data directory, for messages.
     pub dir: PathBuf,
+    /// The node's id, its own on a store that several share.
+    pub node: String,
     /// A segment of the journal, in bytes.
     pub journal_segment_bytes: u64,
     /// Adds at level `memory` are synced at the latest after this.
@@ -37,6 +40,12 @@ pub struct Settings {
     pub token_window_ms: u64,
     /// How many tokens a scope holds.
     pub token_limit: u64,
+    /// The pause between two walks over all tokens: none where a walk costs little.
+    pub token_walk_pause_ms: u64,
+    /// The time between heartbeats on a store that several nodes share; 0: the store is this node's alone.
+    pub heartbeat_interval_ms: u64,
+    /// How old what is known of other nodes' counts may be when a counter is read.
+    pub read_age_ms: u64,
 }
 
 impl Settings {
@@ -72,6 +81,8 @@ pub struct Engine {
     /// The own writer's side of rounds; held for as long as one takes.
     pub(crate) own: Mutex<Own>,
     pub(crate) synced: AtomicU64,
+    /// Up to where the store has this node's adds.
+    pub(crate) applied: AtomicU64,
     pub(crate) waiters: Waiters,
     pub(crate) figures: EngineFigures,
     pub(crate) hasher: foldhash::quality::FixedState,
@@ -79,6 +90,7 @@ pub struct Engine {
     pub(crate) wanted: Wanted,
     pub(crate) verifier: crate::verify::Verifier,
     pub(crate) node: String,
+    pub(crate) nodes: Nodes,
 }
 
 /// What the engine's threads are asked for.
@@ -105,8 +117,10 @@ impl Engine {
         self.hash(plan);
         let mut core = self.core.lock();
         self.admit(&mut core, plan)?;
-        self.install(&mut core, plan);
-        if resolve(&mut core, plan, now_ms) {
+        let now_us = self.world.clock.monotonic_us();
+        self.install(&mut core, plan, now_us);
+        let seen_after_us = now_us.saturating_sub(self.settings.read_age_ms.saturating_mul(1_000));
+        if resolve(&mut core, plan, now_ms, seen_after_us) {
             plan.stamp = Some(core.stamp);
             return Err(Blocked::Load);
         }
@@ -179,7 +193,7 @@ impl Engine {
     }
 
     /// Puts what the plan has read into memory, unless it may be old by now.
-    fn install(&self, core: &mut Core, plan: &mut Plan) {
+    fn install(&self, core: &mut Core, plan: &mut Plan, now_us: u64) {
         if plan.stamp.is_some_and(|stamp| stamp != core.stamp) {
             plan.unload();
         }
@@ -190,8 +204,11 @@ impl Engine {
             let id = core.counter(key.hash.unwrap_or(0), name);
             let known = core.table.get(id).is_some_and(|counter| counter.loaded);
             // A reset goes by what was read, so that its value and what it has seen are of one moment.
-            if !known || (key.need == Need::Reset && core.foreign > 0) {
+            if !known || (key.need == Need::Reset && core.foreign > 0) || core.others > 0 {
                 load::install(core, id, snapshot, self.registry.own(), &self.registry);
+            }
+            if core.others > 0 {
+                core.note_seen(id, now_us);
             }
         }
     }
@@ -320,6 +337,30 @@ impl Engine {
         self.sync_to(position)
     }
 
+    /// How many rounds the store has refused so far: to be taken before a write that is to be acknowledged by
+    /// [`Engine::poll_applied`].
+    pub fn refused_rounds(&self) -> u64 {
+        self.waiters.refused_rounds()
+    }
+
+    /// Ready when the store has everything up to `position`; an error when it has refused a round since `refused` (rounds go on being
+    /// tried, so that what was written is applied later). Those who wait share rounds.
+    pub fn poll_applied(&self, position: Position, refused: u64, waker: &Waker) -> Poll<Result<(), Error>> {
+        if self.applied.load(Ordering::Acquire) >= position.number() {
+            return Poll::Ready(Ok(()));
+        }
+        let poll = self.waiters.poll_applied(position, refused, waker, &self.applied);
+        if poll.is_pending() {
+            self.want_round();
+        }
+        poll
+    }
+
+    /// Why the store refused the last round, if it did.
+    pub fn store_failure(&self) -> Option<String> {
+        self.waiters.store_failure()
+    }
+
     /// Ready when a round or sync has lifted a limit since `seen` (an earlier answer; 0 at first); answers the new mark.
     pub fn poll_relieved(&self, seen: u64, waker: &Waker) -> Poll<u64> {
         self.waiters.poll_relieved(seen, waker)
@@ -352,10 +393,14 @@ impl Engine {
 }
 
 /// Finds the plan's counters. `true`: some must be read first.
-fn resolve(core: &mut Core, plan: &mut Plan, now_ms: u64) -> bool {
+fn resolve(core: &mut Core, plan: &mut Plan, now_ms: u64, seen_after_us: u64) -> bool {
     let mut cold = false;
     let Plan {
-        bytes, keys, tokens, ..
+        bytes,
+        keys,
+        tokens,
+        writes,
+        ..
     } = plan;
     for key in keys {
         let name = Plan::name(bytes, key);
@@ -365,6 +410,12 @@ fn resolve(core: &mut Core, plan: &mut Plan, now_ms: u64) -> bool {
         let ended = found.is_some_and(|counter| counter.head.as_ref().is_some_and(|head| head.expired(now_ms)));
         // An end that is met is a reset, too: both go by what others have counted.
         let resets = core.foreign > 0 && (ended || key.need == Need::Reset);
+        // What is only read is read again when others may have counted since. A write that answers the value does not wait for that.
+        let old = core.others > 0
+            && !*writes
+            && key
+                .id
+                .is_none_or(|id| core.seen_us.get(&id).is_none_or(|seen| *seen < seen_after_us));
         key.cold = key.loaded.is_none()
             && match key.need {
                 Need::Blind if !loaded => core
@@ -372,7 +423,7 @@ fn resolve(core: &mut Core, plan: &mut Plan, now_ms: u64) -> bool {
                     .get(core.namespaces.of(name))
                     .is_some_and(|namespace| namespace.expires),
                 Need::Blind => resets,
-                Need::Value | Need::Reset => !loaded || resets,
+                Need::Value | Need::Reset => !loaded || resets || old,
             };
         cold |= key.cold;
         core.counts.lookups = core.counts.lookups.saturating_add(1);

@@ -5,6 +5,7 @@
 //! to be made from threads that may wait (all others).
 
 mod census;
+mod copy;
 mod core;
 mod engine;
 mod entry;
@@ -17,6 +18,7 @@ mod ledger;
 mod load;
 mod names;
 mod namespaces;
+mod nodes;
 mod plan;
 mod recovery;
 mod registry;
@@ -34,8 +36,10 @@ mod views;
 mod waiters;
 mod world;
 
+pub use copy::{CopyEnd, CopyPlace, CopyProgress, copy, verify_copy};
 pub use engine::{Engine, Settings, Turned, payload_hash};
 pub use error::{AddError, Blocked, Error};
+pub use nodes::{NodeFace, NodeView, beats};
 pub use plan::{KeyIndex, Need, Plan, TokenIndex};
 pub use source::{Fold, SourceWriter};
 pub use system::{SystemClock, SystemDisk, SystemRandom};

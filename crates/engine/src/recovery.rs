@@ -15,14 +15,12 @@ use crate::figures::EngineFigures;
 use crate::flush::Flusher;
 use crate::journal::{self, JournalError};
 use crate::namespaces::DEFAULT;
+use crate::nodes::Nodes;
 use crate::registry::Registry;
 use crate::round::{Own, Resume};
 use crate::sweep::Sweep;
 use crate::waiters::Waiters;
 use crate::{Error, World};
-
-/// The embedded store belongs to one node, whose writer has this id.
-const NODE: &str = "node:local";
 
 impl From<JournalError> for Error {
     fn from(error: JournalError) -> Self {
@@ -39,16 +37,16 @@ impl Engine {
     pub fn open(settings: Settings, world: World) -> Result<Self, Error> {
         let registry = Registry::open(std::sync::Arc::clone(&world.store))?;
         let start = StartId(world.random.next());
-        let row = match registry.newest(NODE) {
-            Some(row) => registry.claim(&row, start)?,
-            None => registry.create(
-                WriterId {
-                    id: NODE.to_owned(),
-                    epoch: 1,
-                },
-                start,
-                None,
-            )?,
+        let id = format!("node:{}", settings.node);
+        let row = if let Some(row) = registry.newest(&id) {
+            registry.claim(&row, start)?
+        } else {
+            let writer = WriterId {
+                id: id.clone(),
+                epoch: 1,
+            };
+            let row = registry.create(writer, start, None)?;
+            with_policies(world.store.as_ref(), &registry, row)?
         };
         let row = after_loss(&world, &registry, row, start)?;
         registry.set_own(row.number);
@@ -74,6 +72,7 @@ impl Engine {
             replayed.next_segment,
         );
         core.room = writer.prepare()?;
+        let own_applied = row.applied.number();
         let own = Own {
             version: row.policies,
             row,
@@ -92,13 +91,15 @@ impl Engine {
             registry,
             own: Mutex::new(own),
             synced: AtomicU64::new(position.number()),
+            applied: AtomicU64::new(own_applied),
             waiters: Waiters::default(),
             figures: EngineFigures::default(),
             hasher,
             threads: Mutex::new(Vec::new()),
             wanted: Wanted::default(),
             verifier: crate::verify::Verifier::default(),
-            node: NODE.to_owned(),
+            node: id,
+            nodes: Nodes::default(),
         };
         engine.repeat()?;
         Ok(engine)
@@ -143,6 +144,26 @@ impl Engine {
             None => Ok(()),
         }
     }
+}
+
+/// A new node goes by the policies that are in the store already.
+fn with_policies(store: &dyn Store, registry: &Registry, row: WriterRow) -> Result<WriterRow, Error> {
+    let mut policies = 0;
+    let mut cursor = Some(Vec::new());
+    while let Some(from) = cursor {
+        cursor = store.walk(Table::Policies, &from, 1_000, &mut |_, policy| {
+            policies = policy.position.max(policies);
+            Ok(())
+        })?;
+    }
+    if policies <= row.policies {
+        return Ok(row);
+    }
+    let with = WriterRow {
+        policies,
+        ..row.clone()
+    };
+    registry.change(&row, with)
 }
 
 /// Raises the boundaries to what all writers' rows keep: no row of any may ever be written before them.

@@ -185,6 +185,11 @@ impl Engine {
         let version = self.put_policies(own, closing)?;
         self.put_tokens(cut, closing, order)?;
         let policies = &closing.policies;
+        // Where other processes write too, a head may be newer than the one that is remembered.
+        let cached = self.others() == 0;
+        if !cached {
+            own.flusher.forget_all();
+        }
         let mut order_of: Vec<(u16, u32, usize)> = Vec::new();
         let deltas: Vec<(CounterId, &tally_counter::Delta)> = closing.open.deltas.iter().collect();
         let names: Vec<Box<str>> = self.names_of(&deltas);
@@ -212,7 +217,9 @@ impl Engine {
                     boundaries,
                 });
             }
-            own.flusher.put(store, cut, &items, order, true).map_err(flush_error)?;
+            own.flusher
+                .put(store, cut, &items, order, cached)
+                .map_err(flush_error)?;
         }
         put_ledger(store, cut, closing, &mut own.ledger, order)?;
         Ok(version)
@@ -291,6 +298,9 @@ impl Engine {
         core.stamp = core.stamp.saturating_add(1);
         core.applied = closing.cut;
         drop(core);
+        self.applied
+            .fetch_max(closing.cut.number(), std::sync::atomic::Ordering::Release);
+        self.waiters.applied(closing.cut);
         own.sweep.ended(ended);
         self.relieve();
         let took_us = self.world.clock.monotonic_us().saturating_sub(started_us);

@@ -52,6 +52,10 @@ impl Bench {
     fn settings(&self) -> Settings {
         Settings {
             dir: self.dir.path().to_owned(),
+            node: "local".to_owned(),
+            token_walk_pause_ms: 0,
+            heartbeat_interval_ms: 0,
+            read_age_ms: 0,
             journal_segment_bytes: 1 << 20,
             journal_interval_ms: 100,
             journal_limit_bytes: 64 << 20,
@@ -415,4 +419,179 @@ fn many_counters_under_a_small_budget() {
         cursor = next;
     }
     assert_eq!(seen.len(), 5_000);
+}
+
+impl Bench {
+    /// A node of several on the store.
+    fn node(&self, name: &str, dir: &std::path::Path) -> Engine {
+        let world = World {
+            clock: self.clock.clone(),
+            random: self.random.clone(),
+            disk: Arc::new(SystemDisk::open(dir).unwrap()),
+            store: self.store.clone(),
+        };
+        let settings = Settings {
+            dir: dir.to_owned(),
+            node: name.to_owned(),
+            heartbeat_interval_ms: 1_000,
+            ..self.settings()
+        };
+        let engine = Engine::open(settings, world).unwrap();
+        engine.beat().unwrap();
+        engine
+    }
+
+    fn pass(&self, ms: u64) {
+        self.clock.0.fetch_add(ms, Ordering::Relaxed);
+    }
+}
+
+/// What a request that only reads is answered.
+fn read(engine: &Engine, key: &str) -> Option<i128> {
+    let mut plan = Plan::new();
+    plan.only_reads();
+    let index = plan.key(Key::new(key.as_bytes()).unwrap(), Need::Value);
+    engine.blocking_turn(&mut plan, &mut |turn| turn.value(index)).unwrap()
+}
+
+/// Each node reads what all have counted, also behind resets of others; the windows of all add up.
+#[test]
+fn nodes_sum_what_others_have_counted() {
+    let bench = Bench::new();
+    let other = tempfile::tempdir().unwrap();
+    let one = bench.node("one", bench.dir.path());
+    incr(&one, "k", 5);
+    one.round().unwrap();
+    let two = bench.node("two", other.path());
+    one.beat().unwrap();
+    assert_eq!(incr(&two, "k", 7), 12, "what was there at the first sight");
+    two.round().unwrap();
+    let both = |expected: Option<i128>| {
+        bench.pass(1);
+        assert_eq!((read(&one, "k"), read(&two, "k")), (expected, expected));
+    };
+    both(Some(12));
+    assert_eq!(counted(&one, "k"), 12);
+    set(&two, "k", 100);
+    two.round().unwrap();
+    both(Some(100));
+    incr(&one, "k", 1);
+    incr(&two, "k", 2);
+    one.round().unwrap();
+    two.round().unwrap();
+    both(Some(103));
+    del(&one, "k");
+    one.round().unwrap();
+    both(None);
+    blind(&two, "k", 4);
+    two.round().unwrap();
+    both(Some(4));
+}
+
+/// An add of a node that had not seen another's SET yet counts from that SET on, or belongs to what it ended; never twice.
+#[test]
+fn a_round_behind_anothers_reset_counts_once() {
+    let bench = Bench::new();
+    let other = tempfile::tempdir().unwrap();
+    let one = bench.node("one", bench.dir.path());
+    let two = bench.node("two", other.path());
+    one.beat().unwrap();
+    incr(&one, "k", 5);
+    one.round().unwrap();
+    incr(&one, "k", 1);
+    set(&two, "k", 100);
+    two.round().unwrap();
+    one.round().unwrap();
+    bench.pass(1);
+    assert_eq!((read(&one, "k"), read(&two, "k")), (Some(101), Some(101)));
+}
+
+/// Nodes hear each other, and one that is silent is said to be.
+#[test]
+fn nodes_hear_each_other() {
+    let bench = Bench::new();
+    let other = tempfile::tempdir().unwrap();
+    let one = bench.node("one", bench.dir.path());
+    let two = bench.node("two", other.path());
+    one.beat().unwrap();
+    let alive = |engine: &Engine| -> Vec<(String, bool, bool)> {
+        let nodes = engine.nodes().into_iter();
+        nodes.map(|node| (node.id, node.alive, node.is_self)).collect()
+    };
+    let expected = |two: bool| vec![("node:one".to_owned(), true, true), ("node:two".to_owned(), two, false)];
+    assert_eq!(alive(&one), expected(true));
+    bench.pass(20_000);
+    one.beat().unwrap();
+    assert_eq!(alive(&one), expected(false));
+    two.beat().unwrap();
+    one.beat().unwrap();
+    assert_eq!(alive(&one), expected(true));
+}
+
+/// Of two starts of one identity the first stops at its next heartbeat, and nothing is lost or doubled.
+#[test]
+fn a_twin_ends_its_predecessor() {
+    let bench = Bench::new();
+    let copy = tempfile::tempdir().unwrap();
+    let one = bench.node("one", bench.dir.path());
+    incr(&one, "k", 5);
+    one.round().unwrap();
+    incr(&one, "k", 3);
+    one.commit().unwrap();
+    for entry in std::fs::read_dir(bench.dir.path()).unwrap().map(Result::unwrap) {
+        std::fs::copy(entry.path(), copy.path().join(entry.file_name())).unwrap();
+    }
+    let twin = bench.node("one", copy.path());
+    assert!(one.beat().is_err());
+    let mut plan = Plan::new();
+    let index = plan.key(Key::new(b"k").unwrap(), Need::Blind);
+    assert!(one.turn(&mut plan, &mut |turn| turn.add_blind(index, 1, None)).is_err());
+    twin.round().unwrap();
+    assert_eq!(read(&twin, "k"), Some(8));
+}
+
+/// A copy is a merge: twice changes nothing, back home neither; what is counted afterwards comes along with the next one.
+#[test]
+fn copies_are_merges() {
+    let (home, away) = (Bench::new(), Bench::new());
+    let engine = home.open();
+    incr(&engine, "a:1", 5);
+    set(&engine, "a:2", 7);
+    incr(&engine, "a:2", 1);
+    incr(&engine, "a:3", 1);
+    del(&engine, "a:3");
+    engine.stop().unwrap();
+    drop(engine);
+    let end = |bench: &'_ Bench, id: &'static str| (bench.store.clone(), id);
+    let ends = (end(&home, "home"), end(&away, "away"));
+    let copy = |from: &(Arc<dyn Store>, &'static str), to: &(Arc<dyn Store>, &'static str)| {
+        let (from, to) = (
+            tally_engine::CopyEnd {
+                store: &from.0,
+                id: from.1,
+            },
+            tally_engine::CopyEnd { store: &to.0, id: to.1 },
+        );
+        let rows = tally_engine::copy(from, to, tally_engine::CopyPlace::default(), &mut |_| Ok(())).unwrap();
+        assert_eq!(tally_engine::verify_copy(from, to, &mut |_| Ok(())).unwrap(), rows);
+    };
+    let values = |engine: &Engine| ["a:1", "a:2", "a:3"].map(|key| read(engine, key));
+    copy(&ends.0, &ends.1);
+    copy(&ends.0, &ends.1);
+    let engine = away.open();
+    assert_eq!(values(&engine), [Some(5), Some(8), None]);
+    assert_eq!(counted(&engine, "a:1"), 5);
+    incr(&engine, "a:1", 10);
+    engine.stop().unwrap();
+    drop(engine);
+    copy(&ends.1, &ends.0);
+    copy(&ends.1, &ends.0);
+    let engine = home.open();
+    assert_eq!(values(&engine), [Some(15), Some(8), None]);
+    incr(&engine, "a:1", 100);
+    engine.stop().unwrap();
+    drop(engine);
+    copy(&ends.0, &ends.1);
+    let engine = away.open();
+    assert_eq!(values(&engine), [Some(115), Some(8), None]);
 }

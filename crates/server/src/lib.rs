@@ -6,6 +6,7 @@ mod binding;
 mod cli;
 mod config;
 mod http;
+mod identity;
 mod levels;
 mod limits;
 mod loader;
@@ -16,6 +17,7 @@ mod refusal;
 mod resp;
 mod serve;
 mod service;
+mod store;
 mod when;
 mod world;
 

@@ -80,6 +80,11 @@ impl Flusher {
         self.cache.remove(key);
     }
 
+    /// Forgets what it remembers of all.
+    pub(crate) fn forget_all(&mut self) {
+        self.cache.clear();
+    }
+
     /// Puts the rows of some counters. `cached`: the writer is this node's own, whose rows are remembered.
     pub(crate) fn put(
         &mut self,

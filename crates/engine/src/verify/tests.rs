@@ -50,6 +50,10 @@ impl Bench {
     fn open_on(&self, store: Arc<dyn Store>) -> Engine {
         let settings = Settings {
             dir: self.dir.path().to_owned(),
+            node: "local".to_owned(),
+            token_walk_pause_ms: 0,
+            heartbeat_interval_ms: 0,
+            read_age_ms: 0,
             journal_segment_bytes: 1 << 20,
             journal_interval_ms: 10,
             journal_limit_bytes: 64 << 20,

@@ -13,6 +13,7 @@ mod ingest;
 mod ledger;
 mod moment;
 mod namespaces;
+mod nodes;
 mod number;
 mod openapi;
 mod policy;

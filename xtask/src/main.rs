@@ -1,4 +1,4 @@
-//! What people and CI call: `cargo xtask run|test|check|tidy|bench|sim`.
+//! What people and CI call: `cargo xtask run|test|check|tidy|bench|sim|mutants`.
 //!
 //! Everything here works on a fresh machine that has only a Rust toolchain: it obtains what it lacks where it can, starts
 //! servers on fresh ports in fresh folders, waits for readiness and never for time, and ends only processes that it
@@ -21,6 +21,7 @@ mod command;
 mod crash;
 mod http;
 mod machine;
+mod mutants;
 mod place;
 mod redis;
 mod resp;
@@ -53,6 +54,8 @@ cargo xtask COMMAND
            --quick          fewer and shorter rounds
            --write          put the tables into docs/benchmarks.md
   sim    the seeded simulation of the engine, in release: --seeds N, --seed N, and what `-- --help` says
+  mutants  plants known bugs, one at a time, and says which check catches each and how soon
+           BUG…             only these, by number or name
   help   this
 ";
 
@@ -79,6 +82,7 @@ fn dispatch(arguments: &[String]) -> Result<()> {
         "check" => check::check(),
         "tidy" => tidy::tidy(),
         "sim" => check::simulate(options),
+        "mutants" => mutants::mutants(options),
         "help" | "--help" | "-h" => {
             print!("{HELP}");
             Ok(())

@@ -6,7 +6,7 @@ use std::hash::BuildHasher;
 use std::sync::Arc;
 
 use foldhash::quality::FixedState;
-use tally_counter::{Ends, Figures, Head, Minute, Outcome, Policy, Position};
+use tally_counter::{Ends, Figures, Head, Minute, Outcome, Policy, Position, planted};
 
 use crate::Settings;
 use crate::journal::Tail;
@@ -229,6 +229,12 @@ impl Core {
     /// The rounds whose amounts the store may lack.
     pub(crate) fn busy(&self) -> [Round; 2] {
         let closing = self.closing.as_ref().map_or(self.round, |closing| closing.round);
+        if planted!(DirtyEvicted) {
+            return [closing, closing];
+        }
+        if planted!(OpenRoundEvicted) {
+            return [self.round, self.round];
+        }
         [self.round, closing]
     }
 

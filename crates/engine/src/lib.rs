@@ -6,6 +6,7 @@
 
 mod census;
 mod core;
+mod damage;
 mod engine;
 mod entry;
 mod error;

@@ -5,10 +5,11 @@ use std::collections::BTreeMap;
 use std::sync::atomic::AtomicU64;
 
 use parking_lot::Mutex;
-use tally_counter::{Policy, Position, StartId, WriterId, WriterRow, WriterState};
+use tally_counter::{Policy, Position, StartId, WriterId, WriterRow, WriterState, planted};
 use tally_store::{Order, Store, Table};
 
 use crate::core::{Core, Token};
+use crate::damage;
 use crate::engine::{Engine, Settings, Wanted};
 use crate::entry::{Entry, Op};
 use crate::figures::EngineFigures;
@@ -60,10 +61,23 @@ impl Engine {
         core.namespaces
             .raise(&Resume::decode(&row.resume).map_err(corrupt)?.kept);
         let ledger = crate::round::own_ledger(world.store.as_ref(), &row)?;
-        raise(&mut core, &registry)?;
+        if !planted!(BoundaryLost) {
+            raise(&mut core, &registry)?;
+        }
         let replayed = Self::replay(&world, &row, &mut core)?;
         // What sources have moved stays moved, whether or not they are opened again; also in namespaces that only the journal knows.
-        raise(&mut core, &registry)?;
+        if !planted!(BoundaryLost) {
+            raise(&mut core, &registry)?;
+        }
+        if planted!(LedgerAtAnswer) {
+            core.open.sources.clear();
+            core.namespaces
+                .iter_mut()
+                .for_each(|namespace| namespace.open = tally_counter::Figures::default());
+        }
+        if planted!(ExpiryAtReplay) {
+            damage::end_all_due(&mut core, world.clock.now_ms());
+        }
         let position = replayed.end.unwrap_or(row.applied).max(row.applied);
         let hasher = core.hasher.clone();
         let mut writer = journal::Writer::new(
@@ -116,11 +130,12 @@ impl Engine {
                     core.tail.position()
                 )));
             }
-            apply(core, content)
-                .map_err(|error| JournalError::Corrupt(format!("journal entry {position}: {error}")))?;
+            let is_own = planted!(ReplayMeetsOwnToken) && damage::own_token_stands(world, content);
+            let applied = if is_own { Ok(()) } else { apply(core, content) };
+            applied.map_err(|error| JournalError::Corrupt(format!("journal entry {position}: {error}")))?;
             core.tail = journal::Tail::new(position);
             applied_entries = applied_entries.saturating_add(1);
-            if pending == Some(position) {
+            if pending == Some(position) && !planted!(RepeatedToLaterCut) {
                 core.cut_again(position, pending_kept.clone());
             }
             Ok(())
@@ -160,7 +175,7 @@ fn raise(core: &mut Core, registry: &Registry) -> Result<(), Error> {
 /// a new one begins (rule 1).
 fn after_loss(world: &World, registry: &Registry, row: WriterRow, start: StartId) -> Result<WriterRow, Error> {
     let needed = row.pending.unwrap_or(row.applied);
-    if needed == Position::ZERO {
+    if needed == Position::ZERO || planted!(NoNewEpoch) {
         return Ok(row);
     }
     let found = journal::replay(&world.disk, row.number.0, Position::LAST, &mut |_, _| Ok(()))?;
@@ -211,7 +226,7 @@ fn read_policies(store: &dyn Store, row: &WriterRow, core: &mut Core) -> Result<
                 return Ok(());
             };
             let newer = found.get(name).is_none_or(|(version, _)| *version < policy.position);
-            if policy.position <= row.policies && newer {
+            if (policy.position <= row.policies || planted!(PoliciesOfTheFuture)) && newer {
                 found.insert(name.to_vec(), (policy.position, policy.value.to_vec()));
             }
             Ok(())
@@ -240,9 +255,12 @@ fn read_policies(store: &dyn Store, row: &WriterRow, core: &mut Core) -> Result<
 fn apply(core: &mut Core, content: &[u8]) -> Result<(), tally_counter::Corrupt> {
     let mut entry = Entry::decode(content)?;
     let now_ms = entry.now_ms;
+    let mut met = std::collections::BTreeSet::new();
     while let Some(op) = entry.next()? {
         match op {
+            Op::Add { key, .. } if planted!(OnePositionOneByOne) && !met.insert(key.as_str()) => {}
             Op::Add { key, amount, time_ms } => {
+                let time_ms = time_ms.filter(|_| !planted!(EntryWithoutTime));
                 let id = core.counter(core.hash(key.as_str()), key.as_str());
                 core.apply_add(id, amount, time_ms.unwrap_or(now_ms));
             }

@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use parking_lot::RwLock;
-use tally_counter::{Position, Reader, StartId, WriterId, WriterNumber, WriterRow, WriterState, put_varint};
+use tally_counter::{Position, Reader, StartId, WriterId, WriterNumber, WriterRow, WriterState, planted, put_varint};
 use tally_store::{Address, Batch, Condition, Row, Store, StoreError, Swap, Swapped, Table};
 
 use crate::Error;
@@ -209,6 +209,7 @@ impl Registry {
     pub(crate) fn change(&self, from: &WriterRow, to: WriterRow) -> Result<WriterRow, Error> {
         match self.try_change(from, &to)? {
             Changed::Applied => Ok(self.remember(to)),
+            Changed::Moved(_) if planted!(TakeoverIgnored) => Ok(self.remember(to)),
             Changed::Moved(_) => Err(Error::Failed(format!(
                 "another process has taken over the writer {} (epoch {}): this one stops; what it had not yet put into the store is in its journal",
                 from.writer.id, from.writer.epoch
@@ -243,6 +244,7 @@ impl Registry {
                         Changed::Moved(found)
                     });
                 }
+                Swapped::Unknown if planted!(UnknownIsApplied) => return Ok(Changed::Applied),
                 Swapped::Unknown => {}
             }
         }

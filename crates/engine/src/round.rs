@@ -4,7 +4,7 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use tally_counter::{Figures, Key, Policy, Position, Reader, WriterRow};
+use tally_counter::{Figures, Key, Policy, Position, Reader, WriterRow, planted};
 use tally_store::{Batch, Order, Row, Store, Table};
 
 use crate::core::{Closing, Core};
@@ -62,6 +62,11 @@ impl Core {
     /// them on by now (rule 18).
     pub(crate) fn cut_again(&mut self, at: Position, kept: BTreeMap<String, Kept>) {
         self.namespaces.raise(&kept);
+        let kept = if planted!(BoundaryMoves) {
+            self.namespaces.kept()
+        } else {
+            kept
+        };
         self.close(at, kept);
     }
 
@@ -122,6 +127,9 @@ impl Engine {
     /// failed, so its rows no longer only grow.
     fn begin_round(&self) -> Option<(Arc<Closing>, Order)> {
         let mut core = self.core.lock();
+        if planted!(RoundIsForgotten) {
+            core.closing = None;
+        }
         if let Some(closing) = &core.closing {
             return Some((Arc::clone(closing), Order::Any));
         }
@@ -133,13 +141,27 @@ impl Engine {
     pub(crate) fn finish_round(&self, own: &mut Own, closing: &Closing, order: Order) -> Result<(), Error> {
         let started_us = self.world.clock.monotonic_us();
         // The journal has synced all that the rows will say (rule 5).
-        self.sync_to(closing.cut)?;
+        if planted!(TokenWithoutCell) {
+            self.put_tokens(
+                Cut {
+                    writer: own.row.number,
+                    at: closing.cut,
+                },
+                closing,
+                Order::Any,
+            )?;
+        }
+        if !planted!(CutBeyondSynced) {
+            self.sync_to(closing.cut)?;
+        }
         // Unless an earlier try failed after its last change: a row never goes back to what it was, or a change that comes late
         // would find what it looks for.
         if own.row.applied != closing.cut {
             self.put_round(own, closing, order)?;
         }
-        self.world.store.durable()?;
+        if !planted!(AppliedBeforeDurable) {
+            self.world.store.durable()?;
+        }
         self.end_round(own, closing, started_us)
     }
 
@@ -148,6 +170,9 @@ impl Engine {
             writer: own.row.number,
             at: closing.cut,
         };
+        if planted!(RowBeforePending) {
+            self.put_rows(own, cut, closing, order)?;
+        }
         if own.row.pending != Some(closing.cut) {
             let resume = Resume {
                 kept: closing.kept.clone(),
@@ -167,7 +192,9 @@ impl Engine {
             // Names of an earlier try may have arrived after they were counted.
             own.flusher.census.restart();
         }
-        self.world.store.durable()?;
+        if !planted!(AppliedBeforeDurable) {
+            self.world.store.durable()?;
+        }
         let row = WriterRow {
             applied: closing.cut,
             pending: None,
@@ -328,7 +355,7 @@ pub(crate) fn put_figures(
     let mut next = Vec::new();
     for (subject, figures) in added {
         let (position, mut sum) = stored.get(subject).cloned().unwrap_or_default();
-        if position == cut.at.number() {
+        if position == cut.at.number() && !planted!(RepeatAddsAgain) {
             continue;
         }
         sum.absorb(figures);

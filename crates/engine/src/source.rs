@@ -3,7 +3,9 @@
 
 use std::collections::{BTreeMap, HashMap};
 
-use tally_counter::{Delta, Figures, Key, Minute, Outcome, Position, Reader, StartId, WriterId, WriterRow, put_bytes};
+use tally_counter::{
+    Delta, Figures, Key, Minute, Outcome, Position, Reader, StartId, WriterId, WriterRow, planted, put_bytes,
+};
 use tally_store::{Order, Store};
 
 use crate::Error;
@@ -176,14 +178,6 @@ impl Engine {
         self.registry.newest(&format!("source:{source}")).is_some()
     }
 
-    /// The lateness of the namespace of a key, for a source's own fold.
-    pub fn lateness_ms(&self, key: &str) -> Option<u64> {
-        let core = self.core.lock();
-        core.namespaces
-            .get(core.namespaces.of(key))
-            .and_then(|namespace| namespace.policy.lateness_ms)
-    }
-
     /// Brings a source's fold to the store: a round of its writer, cut at `cut`, the log's place after the last event of the fold.
     /// `resume`: what the caller wants to find again with that position. When this returns `Ok`, all of it is durable. After an
     /// error the writer must be opened again, and the log read from its applied position. Blocks.
@@ -217,7 +211,9 @@ impl Engine {
         own.sweep.settled.remove(&writer.row.number);
         // Heads that this fold goes by may be in the journal only: they must be as durable as what is counted under them.
         let written = self.core.lock().tail.position();
-        self.sync_to(written)?;
+        if !planted!(SourceUnsynced) {
+            self.sync_to(written)?;
+        }
         let (policies, kept) = self.source_policies(writer, fold)?;
         let repeats = writer.row.pending.is_some();
         if writer.row.pending.is_none() {
@@ -360,7 +356,7 @@ impl Engine {
         let heads: Vec<Option<tally_counter::Head>> = heads.collect();
         let written = core.tail.position();
         drop(core);
-        if heads.iter().any(Option::is_some) {
+        if heads.iter().any(Option::is_some) && !planted!(SourceUnsynced) {
             self.sync_to(written)?;
         }
         Ok(heads)
@@ -373,7 +369,7 @@ impl Engine {
             for key in chunk {
                 let hash = core.hash(key);
                 if let Some(counter) = core.table.find(hash, key).and_then(|id| core.table.get_mut(id)) {
-                    counter.loaded = false;
+                    counter.loaded = planted!(ValueRemembered) && counter.loaded;
                 }
             }
             core.stamp = core.stamp.saturating_add(1);

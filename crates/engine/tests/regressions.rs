@@ -1,15 +1,17 @@
 //! Bugs that the simulation found, each with the interleaving that shows it. The store breaks down, fails or is late as told.
 #![expect(clippy::unwrap_used, clippy::indexing_slicing, clippy::panic, reason = "tests")]
 
-use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Mutex};
 
 use tally_counter::{Key, Minute, Outcome, Policy, Position, Step};
 use tally_engine::{
     Clock, Engine, Error, Expiry, Explained, Fold, KeyIndex, Need, Plan, Random, Settings, SourceWriter, SystemDisk,
-    Turn, World,
+    TokenState, Turn, World,
 };
-use tally_store::{Faults, Model};
+use tally_store::{
+    Addresses, Batch, Faults, Model, NameCursor, Order, Range, Store, StoreError, Swap, Swapped, Table, Visit,
+};
 
 const NOON_MS: u64 = 1_700_000_000_000;
 const DAY_MS: u64 = 86_400_000;
@@ -52,11 +54,15 @@ impl Bench {
     }
 
     fn open(&self) -> Engine {
+        self.open_on(self.store.clone())
+    }
+
+    fn open_on(&self, store: Arc<dyn Store>) -> Engine {
         let world = World {
             clock: self.clock.clone(),
             random: self.random.clone(),
             disk: Arc::new(SystemDisk::open(self.dir.path()).unwrap()),
-            store: self.store.clone(),
+            store,
         };
         let settings = Settings {
             dir: self.dir.path().to_owned(),
@@ -518,4 +524,114 @@ fn what_was_written_of_an_ended_life_is_not_remembered_for_the_next() {
     assert_eq!(value(&engine, "x"), Some(4_300));
     assert_eq!(counted(&engine, "x"), 4_300);
     assert_eq!(names(&engine), ["x"]);
+}
+
+#[test]
+fn a_sweep_that_failed_does_not_count_its_tokens_again() {
+    let mut failed = 0;
+    for seed in 0..40 {
+        let bench = Bench::new(seed);
+        let engine = bench.open();
+        for token in 0..600_u32 {
+            assert_eq!(token_state(&engine, token), TokenState::New);
+        }
+        engine.round().unwrap();
+        bench.store.set_faults(Faults {
+            reads_fail: 500,
+            ..Faults::none()
+        });
+        while engine.tidy().is_err() {
+            failed += 1;
+        }
+        bench.breaks_no_more();
+        assert_eq!(token_state(&engine, 600), TokenState::New, "600 of 1,000, seed {seed}");
+    }
+    assert!(failed > 0);
+}
+
+fn token_state(engine: &Engine, token: u32) -> TokenState {
+    let mut plan = Plan::new();
+    let token = plan.token("scope", &token.to_be_bytes());
+    let state = engine.blocking_turn(&mut plan, &mut |turn| {
+        let state = turn.token(token, 1);
+        turn.remember(token, 1, b"answer");
+        state
+    });
+    state.unwrap()
+}
+
+/// A store at whose next scan something else happens, as another thread would do it.
+struct Interrupted {
+    store: Arc<Model>,
+    at_scan: Mutex<Option<Box<dyn FnOnce() + Send>>>,
+}
+
+impl Store for Interrupted {
+    fn put(&self, rows: &Batch, order: Order) -> Result<(), StoreError> {
+        self.store.put(rows, order)
+    }
+    fn remove(&self, rows: &Batch) -> Result<(), StoreError> {
+        self.store.remove(rows)
+    }
+    fn get(&self, addresses: &Addresses, visit: &mut Visit<'_>) -> Result<(), StoreError> {
+        self.store.get(addresses, visit)
+    }
+    fn scan(&self, ranges: &[Range<'_>], visit: &mut Visit<'_>) -> Result<(), StoreError> {
+        let interrupts = self.at_scan.lock().unwrap().take();
+        if let Some(interrupts) = interrupts {
+            interrupts();
+        }
+        self.store.scan(ranges, visit)
+    }
+    fn names(&self, prefix: &[u8], after: &[u8], limit: usize, visit: &mut Visit<'_>) -> Result<(), StoreError> {
+        self.store.names(prefix, after, limit, visit)
+    }
+    fn names_by_slot(
+        &self,
+        cursor: NameCursor,
+        limit: usize,
+        visit: &mut Visit<'_>,
+    ) -> Result<Option<NameCursor>, StoreError> {
+        self.store.names_by_slot(cursor, limit, visit)
+    }
+    fn walk(
+        &self,
+        table: Table,
+        cursor: &[u8],
+        limit: usize,
+        visit: &mut Visit<'_>,
+    ) -> Result<Option<Vec<u8>>, StoreError> {
+        self.store.walk(table, cursor, limit, visit)
+    }
+    fn swap(&self, swap: Swap<'_>) -> Result<Swapped, StoreError> {
+        self.store.swap(swap)
+    }
+    fn durable(&self) -> Result<(), StoreError> {
+        self.store.durable()
+    }
+}
+
+/// Of the node's round: pending, durable, tokens, names and heads, cells, gone names, ledger; then what makes them durable.
+const OWN_ROWS_ARE_IN: u64 = 7;
+
+#[test]
+fn history_that_is_read_while_a_round_is_put_counts_nothing_twice() {
+    for operation in 0..=OWN_ROWS_ARE_IN {
+        let bench = Bench::new(1);
+        let store = Arc::new(Interrupted {
+            store: bench.store.clone(),
+            at_scan: Mutex::new(None),
+        });
+        let engine = Arc::new(bench.open_on(store.clone()));
+        blind(&engine, "x", 5, Some(NOON_MS));
+        let (rounds, model) = (engine.clone(), bench.store.clone());
+        *store.at_scan.lock().unwrap() = Some(Box::new(move || {
+            model.fail_from(Some(model.operations() + operation));
+            assert!(rounds.round().is_err());
+            model.fail_from(None);
+        }));
+        let history = engine.history(Key::new(b"x").unwrap(), Step::Minute, Minute(0), Minute(u32::MAX));
+        let sum: i128 = history.unwrap().windows.iter().map(|(_, amount)| amount).sum();
+        assert_eq!(sum, 5, "operation {operation}");
+    }
 }

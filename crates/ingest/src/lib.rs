@@ -14,6 +14,7 @@ mod file;
 mod files;
 mod json;
 mod lateness;
+mod limits;
 mod ndjson;
 mod rules;
 mod time;

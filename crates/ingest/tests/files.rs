@@ -32,6 +32,7 @@ impl Random for Fixed {
 
 struct Node {
     dir: tempfile::TempDir,
+    model: Arc<Model>,
     store: Arc<dyn Store>,
     random: Arc<Fixed>,
 }
@@ -39,9 +40,11 @@ struct Node {
 impl Node {
     fn new() -> Self {
         let random = Arc::new(Fixed(AtomicU64::new(1)));
+        let model = Arc::new(Model::perfect());
         Self {
             dir: tempfile::tempdir().unwrap(),
-            store: Arc::new(Model::perfect()),
+            store: model.clone(),
+            model,
             random,
         }
     }
@@ -250,5 +253,68 @@ fn lateness_goes_by_the_log_and_backfill_lifts_it() {
             (namespaces[0].name.as_str(), namespaces[0].figures.of(Outcome::Late)),
             ("late", late)
         );
+    }
+}
+
+#[test]
+fn a_repeated_round_goes_by_the_lateness_of_its_cut() {
+    let event = |minute: u32, id: u32| {
+        format!(
+            "{{\"specversion\":\"1.0\",\"id\":\"{id}\",\"source\":\"s\",\"type\":\"t\",\"time\":\"2020-01-01T10:{minute:02}:00Z\"}}\n"
+        )
+    };
+    let file = [event(40, 1), event(39, 2), event(10, 3)].concat();
+    let rules = "[[rule]]\nmatch = { type = \"t\" }\ncount = [\"late:n\", \"late:m\"]\n";
+    let policy = |lateness_ms| tally_counter::Policy {
+        lateness_ms,
+        ..Default::default()
+    };
+    for operation in 2..9 {
+        let node = Node::new();
+        let (engine, files) = node.start();
+        engine.declare("late", policy(Some(600_000))).unwrap();
+        let progress = files.open("log", rules, false, 0).unwrap();
+        send(&files, file.as_bytes(), progress, 1_000, usize::MAX).unwrap();
+        node.model.fail_from(Some(node.model.operations() + operation));
+        let _unless_it_came_through = files.finish("log").is_ok();
+        drop((engine, files));
+        node.model.fail_from(None);
+        let (engine, files) = node.start();
+        engine.declare("late", policy(None)).unwrap();
+        let progress = files.open("log", rules, false, 0).unwrap();
+        send(&files, file.as_bytes(), progress, 1_000, usize::MAX).unwrap();
+        let (_, figures) = files.finish("log").unwrap();
+        let of = [figures.of(Outcome::Counted), figures.of(Outcome::Late)];
+        assert_eq!(of, [2, 1], "operation {operation}");
+        let totals = totals(&engine);
+        assert_eq!((totals["late:n"], totals["late:m"]), (2, 2), "operation {operation}");
+    }
+}
+
+#[test]
+fn a_round_that_was_cut_behind_a_blank_line_takes_nothing_of_what_follows() {
+    let event = |id: u32| {
+        format!(
+            "{{\"specversion\":\"1.0\",\"id\":\"{id}\",\"source\":\"s\",\"type\":\"t\",\"time\":\"2020-01-01T10:00:00Z\"}}\n"
+        )
+    };
+    let rules = "[[rule]]\nmatch = { type = \"t\" }\ncount = [\"n\", \"m\"]\n";
+    let first = [event(1), "\n".to_owned()].concat();
+    let whole = [first.clone(), event(2), event(3)].concat();
+    for operation in 2..9 {
+        let node = Node::new();
+        let (engine, files) = node.start();
+        let progress = files.open("log", rules, false, 0).unwrap();
+        send(&files, first.as_bytes(), progress, 1_000, usize::MAX).unwrap();
+        node.model.fail_from(Some(node.model.operations() + operation));
+        let _unless_it_came_through = files.finish("log").is_ok();
+        drop((engine, files));
+        node.model.fail_from(None);
+        let (engine, files) = node.start();
+        let progress = files.open("log", rules, false, 0).unwrap();
+        send(&files, whole.as_bytes(), progress, 1_000, usize::MAX).unwrap();
+        assert_eq!(files.finish("log").unwrap().1.received(), 3, "operation {operation}");
+        let totals = totals(&engine);
+        assert_eq!((totals["n"], totals["m"]), (3, 3), "operation {operation}");
     }
 }

@@ -7,7 +7,8 @@ mod windows;
 use std::collections::HashMap;
 
 use tally_counter::{
-    Cell, Chunk, CounterRow, Delta, Generation, Head, Key, Left, Policy, Position, Step, Window, WriterNumber, row_key,
+    Cell, Chunk, CounterRow, Delta, Generation, Head, Key, Left, Policy, Position, Step, Window, WriterNumber, planted,
+    row_key,
 };
 use tally_store::{Batch, Order, Store, StoreError, Table};
 
@@ -181,8 +182,14 @@ impl Flusher {
 
 /// Names and heads first (rules 11 and 14).
 fn put_rows(store: &dyn Store, rows: &Rows, order: Order) -> Result<(), StoreError> {
-    store.put(&rows.first, order)?;
-    store.put(&rows.second, order)?;
+    let (first, second) = (&rows.first, &rows.second);
+    let (first, second) = if planted!(NameAfterCell) {
+        (second, first)
+    } else {
+        (first, second)
+    };
+    store.put(first, order)?;
+    store.put(second, order)?;
     store.remove(&rows.gone)
 }
 
@@ -227,11 +234,11 @@ fn build(item: &Item<'_>, stored: &mut Stored, cut: Cut, rows: &mut Rows) -> Res
     if delta.head.is_none()
         && let Some(head) = &stored.head
     {
-        if head.born_of(cut.writer) >= cut.at {
+        if head.born_of(cut.writer) >= cut.at && !planted!(BornIgnored) {
             // The life of all this had ended, with everything of this round seen (rule 12).
             return Ok(());
         }
-        if head.seen_of(cut.writer) >= cut.at {
+        if head.seen_of(cut.writer) >= cut.at && !planted!(SeenIgnored) {
             // A SET had seen it: it is counted in the life, and no longer in the total.
             generation.n = stored.cell.map_or(generation.n.saturating_sub(1), |cell| cell.n);
         } else if let Some(cell) = stored
@@ -260,7 +267,7 @@ fn build(item: &Item<'_>, stored: &mut Stored, cut: Cut, rows: &mut Rows) -> Res
             |_| {},
         );
     } else if delta.ends == tally_counter::Ends::Life && !delta.touched {
-        let ended = generation.life.saturating_sub(1);
+        let ended = generation.life.saturating_sub(u64::from(!planted!(GoneNameTakesNew)));
         rows.gone.push_with(
             Table::Names,
             slot,
@@ -269,7 +276,12 @@ fn build(item: &Item<'_>, stored: &mut Stored, cut: Cut, rows: &mut Rows) -> Res
             |_| {},
         );
     }
-    if let Some(cell) = delta.next_cell(stored.cell.as_ref(), generation, cut.at)? {
+    if let Some(mut cell) = delta.next_cell(stored.cell.as_ref(), generation, cut.at)? {
+        if planted!(RowsBeforeTheCut)
+            && cut.at.number() > stored.cell.map_or(0, |cell| cell.position.number()).saturating_add(1)
+        {
+            cell.position = Position::new(cut.at.number().saturating_sub(1)).unwrap_or_default();
+        }
         push_cell(item, (generation.life, cut.writer), cell, &mut rows.second);
         stored.cell = Some(cell);
     }

@@ -24,6 +24,8 @@ struct MemoryDisk {
 #[derive(Default)]
 struct MemoryFile {
     bytes: Mutex<Vec<u8>>,
+    /// Where, and how many bytes.
+    writes: Mutex<Vec<(usize, usize)>>,
     broken: Arc<AtomicBool>,
 }
 
@@ -34,6 +36,7 @@ impl Disk for MemoryDisk {
         }
         let file = Arc::new(MemoryFile {
             bytes: Mutex::new(vec![0; usize::try_from(size).unwrap()]),
+            writes: Mutex::default(),
             broken: Arc::clone(&self.broken),
         });
         self.files.lock().unwrap().insert(name.to_owned(), Arc::clone(&file));
@@ -60,6 +63,7 @@ impl File for MemoryFile {
             return Err(io::Error::other("broken"));
         }
         let offset = usize::try_from(offset).unwrap();
+        self.writes.lock().unwrap().push((offset, bytes.len()));
         self.bytes.lock().unwrap()[offset..offset + bytes.len()].copy_from_slice(bytes);
         Ok(())
     }
@@ -317,4 +321,19 @@ fn cutting_keeps_the_newest_segment_so_that_the_journal_is_never_taken_for_lost(
     assert_eq!(disk.names().unwrap().len(), 1);
     let (found, _) = read_after(&disk, WRITER, 60).unwrap();
     assert_eq!(found.end, Some(Position::new(60).unwrap()));
+}
+
+#[test]
+fn a_replay_writes_again_what_a_failed_sync_may_have_dropped() {
+    let disk = MemoryDisk::default();
+    let (mut writer, mut tail) = (writer(&disk), Tail::new(Position::ZERO));
+    writer.prepare().unwrap();
+    commit(&mut writer, &mut tail, &[b"one"]).unwrap();
+    commit(&mut writer, &mut tail, &[b"two", b"three"]).unwrap();
+    let file = Arc::clone(&disk.files.lock().unwrap()[&super::segment::name(1)]);
+    let committed = std::mem::take(&mut *file.writes.lock().unwrap());
+    replay(&disk.shared(), WRITER, Position::ZERO, &mut |_, _| Ok(())).unwrap();
+    let again = file.writes.lock().unwrap().clone();
+    assert_eq!(again.first(), committed.first(), "the header");
+    assert_eq!(again.last(), committed.last(), "the last block");
 }

@@ -6,7 +6,7 @@
 use std::io;
 use std::sync::Arc;
 
-use tally_counter::Position;
+use tally_counter::{Position, planted};
 
 use super::tail::Pending;
 use super::{JournalError, block, segment};
@@ -96,10 +96,17 @@ impl Writer {
             return Err(JournalError::Failed("there is no segment to write to".to_owned()));
         };
         block::seal(&mut pending.bytes, open.segment, pending.entries, first);
-        let written = open
-            .file
-            .write_at(&pending.bytes, open.at)
-            .and_then(|()| open.file.sync());
+        let written = open.file.write_at(&pending.bytes, open.at).and_then(|()| {
+            if planted!(AckBeforeSync) {
+                return Ok(());
+            }
+            let synced = open.file.sync();
+            if planted!(SyncTriedAgain) {
+                synced.or_else(|_| open.file.sync())
+            } else {
+                synced
+            }
+        });
         open.at = open.at.saturating_add(size);
         open.last = pending.last;
         self.syncs = self.syncs.saturating_add(1);
@@ -110,7 +117,7 @@ impl Writer {
     /// start tells by it that the journal was not lost.
     pub(crate) fn cut(&mut self, applied: Position) -> Result<(), JournalError> {
         self.check()?;
-        let newest = usize::from(self.current.is_none());
+        let newest = usize::from(self.current.is_none() && !planted!(NewestSegmentCut));
         let gone: Vec<u64> = self
             .full
             .iter()
@@ -164,7 +171,9 @@ impl Writer {
         let file = self.disk.allocate(&segment::name(number), size)?;
         // The file's size and its name must be there before any entry in it is acknowledged.
         file.sync()?;
-        self.disk.sync_names()?;
+        if !planted!(NamesNotSynced) {
+            self.disk.sync_names()?;
+        }
         self.next_segment = number.saturating_add(1);
         Ok(Open {
             segment: number,

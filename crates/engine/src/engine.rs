@@ -1,7 +1,7 @@
 //! The engine's outside: turns, loads, syncs. It holds the lock for as long as a turn takes and never over I/O.
 
 use std::path::PathBuf;
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::AtomicU64;
 use std::task::{Poll, Waker};
 
 use parking_lot::{Condvar, Mutex};
@@ -9,7 +9,7 @@ use tally_counter::{Key, Position};
 
 use crate::core::Core;
 use crate::figures::EngineFigures;
-use crate::journal::{self, JournalError};
+use crate::journal;
 use crate::load;
 use crate::plan::{Need, Plan, PlannedKey, ReadToken};
 use crate::registry::Registry;
@@ -75,6 +75,8 @@ pub struct Engine {
     pub(crate) own: Mutex<Own>,
     pub(crate) synced: AtomicU64,
     pub(crate) waiters: Waiters,
+    /// How long a sync takes of late, in microseconds.
+    pub(crate) sync_us: AtomicU64,
     pub(crate) figures: EngineFigures,
     pub(crate) hasher: foldhash::quality::FixedState,
     pub(crate) threads: Mutex<Vec<std::thread::JoinHandle<()>>>,
@@ -86,14 +88,17 @@ pub struct Engine {
 /// What the engine's threads are asked for.
 #[derive(Default)]
 pub(crate) struct Wanted {
+    /// Somebody waits for a sync up to this position.
+    pub(crate) sync_to: AtomicU64,
     pub(crate) state: Mutex<WantedState>,
-    pub(crate) changed: Condvar,
+    /// Wakes the thread that syncs the journal, and only that one.
+    pub(crate) sync: Condvar,
+    /// Wakes the thread that writes rounds.
+    pub(crate) round: Condvar,
 }
 
 #[derive(Default)]
 pub(crate) struct WantedState {
-    /// Somebody waits for a sync.
-    pub(crate) sync: bool,
     /// A round is wanted before its time.
     pub(crate) round: bool,
     /// The threads end.
@@ -166,7 +171,7 @@ impl Engine {
             return Err(Blocked::DiskFull);
         }
         if u64::try_from(core.tail.waiting_bytes()).unwrap_or(u64::MAX) > self.settings.waiting_limit_bytes() {
-            self.want_sync();
+            self.want_sync(core.tail.position());
             return Err(Blocked::Full(
                 "more waits for the journal's sync than may (a quarter of the setting journal_segment)",
             ));
@@ -231,97 +236,6 @@ impl Engine {
         Ok(())
     }
 
-    /// Writes and syncs what was appended. Anybody may call it; one at a time does it.
-    pub fn commit(&self) -> Result<(), Error> {
-        let mut journal = self.journal.lock();
-        let spare = std::mem::take(&mut *self.spare.lock());
-        let Some(mut pending) = self.core.lock().tail.take(spare) else {
-            return self.prepare(&mut journal);
-        };
-        let committed = journal.prepare().and_then(|_| journal.commit(&mut pending));
-        if let Err(error) = committed {
-            drop(journal);
-            return Err(self.fail(&error));
-        }
-        self.synced.fetch_max(pending.last.number(), Ordering::Release);
-        *self.spare.lock() = pending.bytes;
-        self.waiters.synced(pending.last);
-        self.prepare(&mut journal)
-    }
-
-    /// Sees to a spare segment, and tells turns whether there is one.
-    fn prepare(&self, journal: &mut journal::Writer) -> Result<(), Error> {
-        let room = match journal.prepare() {
-            Ok(room) => room,
-            Err(error) => return Err(self.fail(&error)),
-        };
-        let bytes = journal.size_bytes();
-        self.figures.syncs.store(journal.syncs, Ordering::Relaxed);
-        let mut core = self.core.lock();
-        let relieved = room && !core.room;
-        core.room = room;
-        core.journal_bytes = bytes;
-        drop(core);
-        if relieved {
-            self.relieve();
-        }
-        if bytes > self.settings.journal_limit_bytes {
-            self.want_round();
-        }
-        Ok(())
-    }
-
-    /// The engine stops: nothing later is acknowledged.
-    fn fail(&self, error: &JournalError) -> Error {
-        let text = format!(
-            "{error}. Nothing that was not acknowledged before may be trusted to be kept. Check the disk of {}, then start again: what was acknowledged is replayed",
-            self.settings.dir.display()
-        );
-        self.stop_for(&text);
-        Error::Failed(text)
-    }
-
-    pub(crate) fn stop_for(&self, why: &str) {
-        self.core.lock().stopped.get_or_insert_with(|| why.to_owned());
-        self.waiters.fail(why);
-    }
-
-    /// Makes sure that everything up to `position` is synced.
-    pub(crate) fn sync_to(&self, position: Position) -> Result<(), Error> {
-        while self.synced.load(Ordering::Acquire) < position.number() {
-            self.commit()?;
-        }
-        Ok(())
-    }
-
-    /// Removes segments that the store no longer needs.
-    pub(crate) fn cut_journal(&self, applied: Position) -> Result<(), Error> {
-        let mut journal = self.journal.lock();
-        let cut = journal.cut(applied);
-        if let Err(error) = cut {
-            drop(journal);
-            return Err(self.fail(&error));
-        }
-        self.prepare(&mut journal)
-    }
-
-    /// Ready when everything up to `position` is synced; wakes `waker` when that or a failure comes.
-    pub fn poll_synced(&self, position: Position, waker: &Waker) -> Poll<Result<(), Error>> {
-        if self.synced.load(Ordering::Acquire) >= position.number() {
-            return Poll::Ready(Ok(()));
-        }
-        let poll = self.waiters.poll(position, waker, &self.synced);
-        if poll.is_pending() {
-            self.want_sync();
-        }
-        poll
-    }
-
-    /// Waits for the same, blocking.
-    pub fn wait_synced(&self, position: Position) -> Result<(), Error> {
-        self.sync_to(position)
-    }
-
     /// Ready when a round or sync has lifted a limit since `seen` (an earlier answer; 0 at first); answers the new mark.
     pub fn poll_relieved(&self, seen: u64, waker: &Waker) -> Poll<u64> {
         self.waiters.poll_relieved(seen, waker)
@@ -336,19 +250,11 @@ impl Engine {
         self.waiters.relieve();
     }
 
-    pub(crate) fn want_sync(&self) {
-        let mut state = self.wanted.state.lock();
-        if !state.sync {
-            state.sync = true;
-            self.wanted.changed.notify_all();
-        }
-    }
-
     pub(crate) fn want_round(&self) {
         let mut state = self.wanted.state.lock();
         if !state.round {
             state.round = true;
-            self.wanted.changed.notify_all();
+            self.wanted.round.notify_one();
         }
     }
 }

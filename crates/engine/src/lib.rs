@@ -5,6 +5,7 @@
 //! to be made from threads that may wait (all others).
 
 mod census;
+mod commit;
 mod core;
 mod engine;
 mod entry;
@@ -37,6 +38,7 @@ mod views;
 mod waiters;
 mod world;
 
+pub use commit::OnTheSpot;
 pub use engine::{Engine, Settings, Turned, payload_hash};
 pub use error::{AddError, Blocked, Error};
 pub use plan::{KeyIndex, Need, Plan, TokenIndex};

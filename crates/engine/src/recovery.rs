@@ -94,6 +94,7 @@ impl Engine {
             own: Mutex::new(own),
             synced: AtomicU64::new(position.number()),
             waiters: Waiters::default(),
+            sync_us: AtomicU64::new(0),
             figures: EngineFigures::default(),
             hasher,
             threads: Mutex::new(Vec::new()),

@@ -38,7 +38,8 @@ impl Engine {
             .stopped
             .get_or_insert_with(|| "the server is stopping; nothing was applied, try another or later".to_owned());
         self.wanted.state.lock().stop = true;
-        self.wanted.changed.notify_all();
+        self.wanted.sync.notify_one();
+        self.wanted.round.notify_one();
         let threads = std::mem::take(&mut *self.threads.lock());
         for thread in threads {
             if thread.join().is_err() {
@@ -53,11 +54,10 @@ impl Engine {
         let interval = Duration::from_millis(self.settings.journal_interval_ms.max(1));
         loop {
             let mut state = self.wanted.state.lock();
-            if !state.sync && !state.stop {
-                self.wanted.changed.wait_for(&mut state, interval);
+            if !self.sync_is_wanted() && !state.stop {
+                self.wanted.sync.wait_for(&mut state, interval);
             }
             let stop = state.stop;
-            state.sync = false;
             drop(state);
             if self.commit().is_err() || stop {
                 return;
@@ -77,7 +77,7 @@ impl Engine {
             }
             if !state.round && now_us < due_us {
                 let wait_us = (due_us.saturating_sub(now_us)).min(50_000);
-                self.wanted.changed.wait_for(&mut state, Duration::from_micros(wait_us));
+                self.wanted.round.wait_for(&mut state, Duration::from_micros(wait_us));
             }
             let wanted = std::mem::take(&mut state.round);
             drop(state);
@@ -89,7 +89,7 @@ impl Engine {
                 };
                 due_us = self.next_round_us(wait_ms);
             }
-            // Every sync that is asked for wakes this thread, too: it does not sweep each time.
+            // A round that is asked for wakes this thread, too: it does not sweep each time.
             if self.world.clock.monotonic_us() >= tidy_due_us {
                 self.try_tidy();
                 tidy_due_us = self.next_round_us(TIDY_INTERVAL_MS);

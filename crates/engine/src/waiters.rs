@@ -1,6 +1,6 @@
 //! Who waits for a sync, for a limit to be lifted, or for the engine's failure. Plain wakers: it knows no async runtime.
 
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::task::{Poll, Waker};
 
 use parking_lot::Mutex;
@@ -12,6 +12,7 @@ use crate::Error;
 #[derive(Default)]
 pub(crate) struct Waiters {
     state: Mutex<State>,
+    failed: AtomicBool,
 }
 
 #[derive(Default)]
@@ -20,6 +21,8 @@ struct State {
     /// The list that is being woken, kept for its memory.
     woken: Vec<(u64, Waker)>,
     relieved: Vec<Waker>,
+    /// Who would make a commit and found somebody else at it.
+    free: Vec<Waker>,
     failed: Vec<Waker>,
     /// Counts the reliefs.
     mark: u64,
@@ -63,6 +66,25 @@ impl Waiters {
         Poll::Pending
     }
 
+    /// Waits for the journal to be free.
+    pub(crate) fn wait_free(&self, waker: &Waker) {
+        let mut state = self.state.lock();
+        if !state.free.iter().any(|waiting| waiting.will_wake(waker)) {
+            state.free.push(waker.clone());
+        }
+    }
+
+    /// The journal is free.
+    pub(crate) fn free(&self) {
+        let mut state = self.state.lock();
+        if state.free.is_empty() {
+            return;
+        }
+        let ready = std::mem::take(&mut state.free);
+        drop(state);
+        ready.into_iter().for_each(Waker::wake);
+    }
+
     /// A limit was lifted.
     pub(crate) fn relieve(&self) {
         let mut state = self.state.lock();
@@ -87,11 +109,18 @@ impl Waiters {
     pub(crate) fn fail(&self, why: &str) {
         let mut state = self.state.lock();
         state.failure.get_or_insert_with(|| why.to_owned());
+        self.failed.store(true, Ordering::Release);
         let mut ready: Vec<Waker> = state.synced.drain(..).map(|(_, waker)| waker).collect();
         ready.append(&mut state.relieved);
+        ready.append(&mut state.free);
         ready.append(&mut state.failed);
         drop(state);
         ready.into_iter().for_each(Waker::wake);
+    }
+
+    /// Whether it has.
+    pub(crate) fn has_failed(&self) -> bool {
+        self.failed.load(Ordering::Acquire)
     }
 
     /// Why it failed.

@@ -8,6 +8,7 @@ mod cli;
 mod config;
 #[cfg(feature = "fuzz")]
 pub mod fuzz;
+mod gate;
 mod http;
 mod levels;
 mod limits;

@@ -2,6 +2,7 @@
 //! instead of a thread of its own, and bounds the threads that wait for the store for turns.
 
 use std::sync::Arc;
+use std::thread::JoinHandle;
 
 use parking_lot::{Condvar, Mutex};
 use tally_engine::{Engine, Plan};
@@ -17,6 +18,7 @@ const MOST_AT_ONCE: usize = 64;
 /// The queue of plans that wait for a read. Holds at most one a connection or request, which the limits of those bound.
 pub(crate) struct Loader {
     queue: Arc<Queue>,
+    threads: Vec<JoinHandle<()>>,
 }
 
 struct Queue {
@@ -42,13 +44,14 @@ impl Loader {
             state: Mutex::default(),
             changed: Condvar::new(),
         });
-        for number in 0..THREADS {
+        let start = |number| {
             let (engine, queue) = (Arc::clone(engine), Arc::clone(&queue));
             std::thread::Builder::new()
                 .name(format!("load-{number}"))
-                .spawn(move || queue.serve(&engine))?;
-        }
-        Ok(Self { queue })
+                .spawn(move || queue.serve(&engine))
+        };
+        let threads = (0..THREADS).map(start).collect::<std::io::Result<_>>()?;
+        Ok(Self { queue, threads })
     }
 
     /// Reads what the plan needs and the memory lacks.
@@ -73,6 +76,12 @@ impl Drop for Loader {
     fn drop(&mut self) {
         self.queue.state.lock().closed = true;
         self.queue.changed.notify_all();
+        // They hold the engine, which closes the store when the last lets go.
+        for thread in self.threads.drain(..) {
+            if thread.join().is_err() {
+                tracing::error!("a thread that reads counters ended by a bug");
+            }
+        }
     }
 }
 

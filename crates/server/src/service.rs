@@ -13,6 +13,7 @@ use tokio::sync::{Semaphore, watch};
 
 use crate::access::Access;
 use crate::buffers::Buffers;
+use crate::gate::Gate;
 use crate::levels::Levels;
 use crate::limits::Limits;
 use crate::loader::Loader;
@@ -166,7 +167,7 @@ impl Service {
 
     /// Waits until the journal is synced up to `position`.
     pub(crate) async fn synced(&self, position: Position) -> Result<(), Refusal> {
-        poll_fn(|context| self.engine.poll_synced(position, context.waker()))
+        poll_fn(|context| Gate::poll_synced(&self.engine, position, context.waker()))
             .await
             .map_err(|error| {
                 Refusal::unknown(format!(

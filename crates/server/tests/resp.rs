@@ -35,6 +35,46 @@ fn transcript(name: &str) {
     }
 }
 
+/// Every add is answered after a sync, and by the clock one is made only every 10 s: a connection that is forgotten waits too long.
+#[test]
+fn connections_of_all_loops_wait_for_the_sync_and_none_is_forgotten() {
+    for threads in ["1", "3"] {
+        let settings = [
+            ("TALLY_RESP_THREADS", threads),
+            ("TALLY_JOURNAL_INTERVAL", "10s"),
+            ("TALLY_ACK", "disk"),
+        ];
+        let tally = Tally::start(&settings);
+        let (connections, adds) = (24, 200);
+        std::thread::scope(|scope| {
+            for number in 0..connections {
+                let stream = tally.connect();
+                stream.set_read_timeout(Some(Duration::from_secs(8))).unwrap();
+                let mut wire = Wire::new(stream);
+                scope.spawn(move || {
+                    let key = format!("waits:{}", number % 5);
+                    for round in 0..adds {
+                        // Some send much at once, so that commits on the spot and by the journal's thread are mixed.
+                        if number == 0 && round % 10 == 0 {
+                            let words: Vec<Vec<u8>> = [&b"INCR"[..], b"waits:many"].map(<[u8]>::to_vec).into();
+                            wire.send(&command(&words).repeat(500));
+                            (0..500).for_each(|_| assert_eq!(wire.reply().first(), Some(&b':')));
+                        }
+                        let answer = wire.call(&["INCR", &key]);
+                        assert!(answer.starts_with(':'), "{answer}");
+                    }
+                });
+            }
+        });
+        let mut wire = Wire::new(tally.connect());
+        let sum: u64 = (0..5)
+            .map(|number| wire.call(&["GET", &format!("waits:{number}")]))
+            .map(|answer| answer.lines().nth(1).unwrap().parse::<u64>().unwrap())
+            .sum();
+        assert_eq!(sum, connections * adds);
+    }
+}
+
 #[test]
 fn counting() {
     transcript("count");

@@ -73,6 +73,11 @@ impl Writer {
         }
     }
 
+    /// Whether there is a spare segment.
+    pub(crate) fn is_prepared(&self) -> bool {
+        self.spare.is_some()
+    }
+
     /// Writes a block and syncs it. When this returns `Ok`, its entries survive the loss of power.
     pub(crate) fn commit(&mut self, pending: &mut Pending) -> Result<(), JournalError> {
         self.check()?;

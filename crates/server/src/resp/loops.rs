@@ -1,10 +1,13 @@
 //! The threads that serve RESP connections: each an event loop of its own, which stays with its connections. A command is then read,
-//! carried out and answered on one thread, and no other is woken for it.
+//! carried out and answered on one thread, and no other is woken for it; for the journal's sync the loop waits as one ([`Gate`]).
 
-use std::sync::mpsc;
+use std::sync::{Arc, mpsc};
 
+use tally_engine::Engine;
 use tokio::runtime::{Builder, Handle};
 use tokio::sync::oneshot;
+
+use crate::gate::Gate;
 
 /// The loops. Dropping it ends their threads.
 #[derive(Debug)]
@@ -22,13 +25,13 @@ struct Loop {
 
 impl Loops {
     /// Starts so many threads; 0: as many as there are cores.
-    pub(super) fn start(threads: usize) -> std::io::Result<Self> {
+    pub(super) fn start(threads: usize, engine: &Arc<Engine>) -> std::io::Result<Self> {
         let threads = if threads == 0 {
             std::thread::available_parallelism().map_or(1, usize::from)
         } else {
             threads
         };
-        let loops: Result<Vec<Loop>, _> = (0..threads).map(Loop::start).collect();
+        let loops: Result<Vec<Loop>, _> = (0..threads).map(|number| Loop::start(number, engine)).collect();
         Ok(Self { loops: loops?, next: 0 })
     }
 
@@ -41,7 +44,8 @@ impl Loops {
 }
 
 impl Loop {
-    fn start(number: usize) -> std::io::Result<Self> {
+    fn start(number: usize, engine: &Arc<Engine>) -> std::io::Result<Self> {
+        let engine = Arc::downgrade(engine);
         let (end, ended) = oneshot::channel::<()>();
         let (started, handle) = mpsc::sync_channel(1);
         std::thread::Builder::new()
@@ -51,6 +55,7 @@ impl Loop {
                 let handle = runtime.as_ref().map(|runtime| runtime.handle().clone());
                 let told = started.send(handle.map_err(|error| std::io::Error::new(error.kind(), error.to_string())));
                 if let (Ok(runtime), Ok(())) = (runtime, told) {
+                    runtime.spawn(Gate::open(engine));
                     // An error is the end that was waited for: the sender is gone.
                     runtime.block_on(async { drop(ended.await) });
                 }

@@ -59,7 +59,7 @@ pub(crate) async fn serve(listener: TcpListener, service: Arc<Service>) {
         max_batch: limits.max_pipeline.max(1),
         max_batch_bytes: MAX_BATCH_BYTES,
     };
-    let mut loops = match Loops::start(limits.resp_threads) {
+    let mut loops = match Loops::start(limits.resp_threads, &service.shared_engine()) {
         Ok(loops) => loops,
         Err(error) => {
             tracing::error!(%error, "RESP is not served: its threads could not be started");

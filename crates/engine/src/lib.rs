@@ -19,6 +19,7 @@ mod history;
 mod journal;
 mod ledger;
 mod load;
+mod loss;
 mod names;
 mod namespaces;
 mod plan;

@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use std::sync::atomic::AtomicU64;
 
 use parking_lot::Mutex;
-use tally_counter::{Policy, Position, StartId, WriterId, WriterRow, WriterState};
+use tally_counter::{Policy, StartId, WriterId, WriterRow};
 use tally_store::{Order, Store, Table};
 
 use crate::core::{Budget, Core, Token};
@@ -14,6 +14,7 @@ use crate::entry::{Entry, Op};
 use crate::figures::EngineFigures;
 use crate::flush::Flusher;
 use crate::journal::{self, JournalError};
+use crate::loss::after_loss;
 use crate::namespaces::DEFAULT;
 use crate::registry::Registry;
 use crate::round::{Own, Resume};
@@ -162,59 +163,6 @@ fn raise(core: &mut Core, registry: &Registry) -> Result<(), Error> {
         }
     }
     Ok(())
-}
-
-/// Whether the journal was lost: it ends before what the store has or was about to have. Then the old epoch is sealed, as it is, and
-/// a new one begins (rule 1).
-fn after_loss(
-    world: &World,
-    registry: &Registry,
-    row: WriterRow,
-    start: StartId,
-    cut_damage: bool,
-) -> Result<WriterRow, Error> {
-    let needed = row.pending.unwrap_or(row.applied);
-    if needed == Position::ZERO {
-        return Ok(row);
-    }
-    let found = journal::replay(
-        &world.disk,
-        row.number.0,
-        Position::LAST,
-        cut_damage,
-        &mut |_, _| Ok(()),
-    )?;
-    if found.end.is_some_and(|end| end >= needed) {
-        return Ok(row);
-    }
-    tracing::error!(
-        ends = found.end.map_or(0, Position::number),
-        needed = needed.number(),
-        "the journal was lost or put back from an older copy: what it held beyond the store is gone; going on in a new epoch"
-    );
-    for name in world.disk.names().map_err(|error| Error::Failed(error.to_string()))? {
-        if name.starts_with("journal-") && name.strip_suffix(".log").is_some() && found.end.is_some() {
-            world
-                .disk
-                .remove(&name)
-                .map_err(|error| Error::Failed(error.to_string()))?;
-        }
-    }
-    // They must not come back under the new epoch, which would take them for another node's.
-    world
-        .disk
-        .sync_names()
-        .map_err(|error| Error::Failed(error.to_string()))?;
-    let sealed = WriterRow {
-        state: WriterState::Sealed,
-        ..row.clone()
-    };
-    let sealed = registry.change(&row, sealed)?;
-    let writer = WriterId {
-        epoch: sealed.writer.epoch.saturating_add(1),
-        ..sealed.writer.clone()
-    };
-    registry.create(writer, start, Some(&sealed))
 }
 
 /// The policies and documents as of the applied position: of each name the newest version that is not beyond the row's.

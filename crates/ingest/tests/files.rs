@@ -270,7 +270,7 @@ fn a_repeated_round_goes_by_the_lateness_of_its_cut() {
         lateness_ms,
         ..Default::default()
     };
-    for operation in 2..9 {
+    for operation in 2..11 {
         let node = Node::new();
         let (engine, files) = node.start();
         engine.declare("late", policy(Some(600_000))).unwrap();
@@ -302,7 +302,7 @@ fn a_round_that_was_cut_behind_a_blank_line_takes_nothing_of_what_follows() {
     let rules = "[[rule]]\nmatch = { type = \"t\" }\ncount = [\"n\", \"m\"]\n";
     let first = [event(1), "\n".to_owned()].concat();
     let whole = [first.clone(), event(2), event(3)].concat();
-    for operation in 2..9 {
+    for operation in 2..11 {
         let node = Node::new();
         let (engine, files) = node.start();
         let progress = files.open("log", rules, false, 0).unwrap();

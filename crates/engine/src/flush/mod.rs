@@ -1,6 +1,6 @@
 //! Turns the fold of a round into rows. For each counter: read what the writer has stored (or remember it from the round before), add the
 //! round's amounts, write the sum with the round's cut. What stands at the cut already is left alone, so that a repeat
-//! writes the same again (rules 5, 6 and 15 to 18). Names and heads go before cells (rules 11 and 14).
+//! writes the same again (rules 5, 6 and 15 to 18). Names go first, then heads, then cells (rules 11 and 14).
 
 mod cache;
 mod windows;
@@ -80,13 +80,15 @@ pub(crate) struct Flusher {
     pub(crate) rows: u64,
 }
 
-/// Rows on their way: names and heads, which go first, then the rest.
+/// Rows on their way, in their order. A batch may be applied in part: what must be there before something else is one of its own.
 #[derive(Default)]
 struct Rows {
-    first: Batch,
+    names: Batch,
     /// Names of counters that are new for certain.
     fresh: Batch,
-    second: Batch,
+    heads: Batch,
+    /// Cells, windows and what left the retention.
+    amounts: Batch,
     /// Names of counters whose life ended, with the life.
     gone: Batch,
 }
@@ -128,13 +130,13 @@ impl Flusher {
             build(item, stored, cut, fresh, &mut rows)
                 .map_err(|error| FlushError::Beyond(item.key.as_str().to_owned(), error))?;
         }
-        self.census.note(store, &rows.first, &rows.gone)?;
+        self.census.note(store, &rows.names, &rows.gone)?;
         self.census.note_fresh(&rows.fresh);
         if let Err(error) = put_rows(store, &rows, order) {
             self.census.restart();
             return Err(error.into());
         }
-        let count = [&rows.first, &rows.fresh, &rows.second]
+        let count = [&rows.names, &rows.fresh, &rows.heads, &rows.amounts]
             .map(Batch::len)
             .iter()
             .sum::<usize>();
@@ -217,11 +219,12 @@ impl Flusher {
     }
 }
 
-/// Names and heads first (rules 11 and 14).
+/// Names first, then heads (rules 11 and 14): a counter that is cut off half-way has a name, whatever else it has.
 fn put_rows(store: &dyn Store, rows: &Rows, order: Order) -> Result<(), StoreError> {
-    store.put(&rows.first, order)?;
+    store.put(&rows.names, order)?;
     store.put(&rows.fresh, order)?;
-    store.put(&rows.second, order)?;
+    store.put(&rows.heads, order)?;
+    store.put(&rows.amounts, order)?;
     store.remove(&rows.gone)
 }
 
@@ -253,7 +256,7 @@ fn build(
     let slot = key.slot().number();
     let mut generation = generation(item, stored.head.as_ref());
     if let Some(head) = delta.head.as_deref().or(item.head.as_ref()) {
-        rows.first.push_with(
+        rows.heads.push_with(
             Table::Counters,
             slot,
             head.generation.revision,
@@ -289,7 +292,7 @@ fn build(
                 total: delta.total,
                 ..cell
             };
-            push_cell(item, (generation.life, cut.writer), again, &mut rows.second);
+            push_cell(item, (generation.life, cut.writer), again, &mut rows.amounts);
             stored.cell = Some(again);
         }
     }
@@ -300,7 +303,7 @@ fn build(
         let names = if fresh && stored.head.is_none() && stored.cell.is_none() {
             &mut rows.fresh
         } else {
-            &mut rows.first
+            &mut rows.names
         };
         names.push_with(
             Table::Names,
@@ -320,10 +323,10 @@ fn build(
         );
     }
     if let Some(cell) = delta.next_cell(stored.cell.as_ref(), generation, cut.at)? {
-        push_cell(item, (generation.life, cut.writer), cell, &mut rows.second);
+        push_cell(item, (generation.life, cut.writer), cell, &mut rows.amounts);
         stored.cell = Some(cell);
     }
-    build_history(item, stored, cut, generation.life, &mut rows.second)
+    build_history(item, stored, cut, generation.life, &mut rows.amounts)
 }
 
 fn push_cell(item: &Item<'_>, (life, writer): (u64, WriterNumber), cell: Cell, rows: &mut Batch) {

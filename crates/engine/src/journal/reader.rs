@@ -1,6 +1,7 @@
 //! Reads the journal back after a start. A torn last block is the end; a block behind damage means that something which may have
 //! been acknowledged cannot be read: that is an error with file and offset, never a shorter log.
 
+use std::ops::Range;
 use std::sync::Arc;
 
 use tally_counter::Position;
@@ -114,7 +115,7 @@ fn read_segment(
     let mut end = found.end.unwrap_or(before);
     let read = read_blocks(&name, number, &bytes, &mut end, after, reading, entry);
     found.end = Some(end);
-    let stop = read?;
+    let blocks = read?;
     let size = u64::try_from(bytes.len()).unwrap_or(u64::MAX);
     if size < header.size {
         return Err(JournalError::Corrupt(format!(
@@ -122,9 +123,12 @@ fn read_segment(
             header.size
         )));
     }
-    *damage = stop.map(|offset| format!("{name}, byte {offset}"));
-    // It may have been read from memory only: it must be on disk before anything goes on from here.
-    file.sync().map_err(failed)?;
+    *damage = blocks.stop.map(|offset| format!("{name}, byte {offset}"));
+    // It may have been read from memory only: it must be on disk before anything goes on from here. After a sync that failed, the
+    // system takes what it did not write for clean, and no later sync writes it, unless it is written again.
+    write_again(&file, &bytes, blocks.last)
+        .and_then(|()| file.sync())
+        .map_err(|error| JournalError::Failed(format!("cannot write and sync the end of {name} again: {error}")))?;
     found.segments.push((number, end));
     Ok(())
 }
@@ -181,6 +185,23 @@ fn check_header(
 }
 
 /// Reads the blocks of a segment; answers where it stopped at bytes that are neither a block nor zero.
+/// What the blocks of a segment came to.
+struct Blocks {
+    /// Where it stopped at bytes that are neither a block nor zero.
+    stop: Option<usize>,
+    /// The bytes of the last block with entries: only that one may never have been synced.
+    last: Range<usize>,
+}
+
+/// Writes a segment's header and last block where they stand.
+fn write_again(file: &Arc<dyn File>, bytes: &[u8], last: Range<usize>) -> std::io::Result<()> {
+    let header = bytes.get(..usize::try_from(segment::HEADER_BYTES).unwrap_or(64));
+    file.write_at(header.unwrap_or_default(), 0)?;
+    let offset = u64::try_from(last.start).unwrap_or(u64::MAX);
+    file.write_at(bytes.get(last).unwrap_or_default(), offset)
+}
+
+/// Reads the blocks of a segment.
 fn read_blocks(
     name: &str,
     number: u64,
@@ -189,7 +210,8 @@ fn read_blocks(
     after: Position,
     reading: &mut Reading,
     entry: &mut Visit<'_>,
-) -> Result<Option<usize>, JournalError> {
+) -> Result<Blocks, JournalError> {
+    let mut last = 0..0;
     reading.offset = usize::try_from(segment::HEADER_BYTES).unwrap_or(64);
     while let Some((header, content)) = block_at(number, bytes, reading.offset) {
         let offset = reading.offset;
@@ -214,7 +236,9 @@ fn read_blocks(
                 entry(*end, content).inspect_err(|_| reading.by_visitor = true)?;
             }
         }
-        let size = u64::try_from(block::HEADER_BYTES.saturating_add(content.len())).unwrap_or(u64::MAX);
+        let whole = block::HEADER_BYTES.saturating_add(content.len());
+        last = offset..offset.saturating_add(whole);
+        let size = u64::try_from(whole).unwrap_or(u64::MAX);
         reading.offset = offset.saturating_add(usize::try_from(block::padded(size)).unwrap_or(usize::MAX));
     }
     let offset = reading.offset;
@@ -224,7 +248,10 @@ fn read_blocks(
         )));
     }
     let rest = bytes.get(offset..).unwrap_or_default();
-    Ok(rest.iter().any(|byte| *byte != 0).then_some(offset))
+    Ok(Blocks {
+        stop: rest.iter().any(|byte| *byte != 0).then_some(offset),
+        last,
+    })
 }
 
 fn block_at(segment: u64, bytes: &[u8], offset: usize) -> Option<(block::Header, &[u8])> {

@@ -24,6 +24,8 @@ struct MemoryDisk {
 #[derive(Default)]
 struct MemoryFile {
     bytes: Mutex<Vec<u8>>,
+    /// Where, and what.
+    writes: Mutex<Vec<(u64, Vec<u8>)>>,
     broken: Arc<AtomicBool>,
 }
 
@@ -34,6 +36,7 @@ impl Disk for MemoryDisk {
         }
         let file = Arc::new(MemoryFile {
             bytes: Mutex::new(vec![0; usize::try_from(size).unwrap()]),
+            writes: Mutex::default(),
             broken: Arc::clone(&self.broken),
         });
         self.files.lock().unwrap().insert(name.to_owned(), Arc::clone(&file));
@@ -59,6 +62,7 @@ impl File for MemoryFile {
         if self.broken.load(Ordering::Relaxed) {
             return Err(io::Error::other("broken"));
         }
+        self.writes.lock().unwrap().push((offset, bytes.to_vec()));
         let offset = usize::try_from(offset).unwrap();
         self.bytes.lock().unwrap()[offset..offset + bytes.len()].copy_from_slice(bytes);
         Ok(())
@@ -401,4 +405,18 @@ fn cutting_keeps_the_newest_segment_so_that_the_journal_is_never_taken_for_lost(
     assert_eq!(disk.names().unwrap().len(), 1);
     let (found, _) = read_after(&disk, WRITER, 60).unwrap();
     assert_eq!(found.end, Some(Position::new(60).unwrap()));
+}
+
+#[test]
+fn a_replay_writes_again_what_a_failed_sync_may_have_dropped() {
+    let disk = journal_of(2);
+    let file = Arc::clone(&disk.files.lock().unwrap()[&super::segment::name(1)]);
+    let committed = std::mem::take(&mut *file.writes.lock().unwrap());
+    // Header, block, end mark, block, end mark.
+    assert_eq!(committed.len(), 5);
+    read(&disk).unwrap();
+    assert_eq!(
+        *file.writes.lock().unwrap(),
+        [committed[0].clone(), committed[3].clone()]
+    );
 }

@@ -84,7 +84,8 @@ impl Terms<'_> {
 /// Everything that does not agree in a counter's rows.
 pub(super) fn find(counter: &CounterRows, terms: &Terms<'_>) -> Vec<Found> {
     let mut found = Vec::new();
-    if counter.unheard {
+    let is_coming = |(writer, rows): &(WriterNumber, WriterRows)| terms.is_under_way(*writer, rows);
+    if !counter.unheard.iter().all(is_coming) {
         let life = counter.life();
         found.push((
             Check::Positions,
@@ -102,6 +103,14 @@ pub(super) fn find(counter: &CounterRows, terms: &Terms<'_>) -> Vec<Found> {
         }
     }
     found
+}
+
+/// Whether all there is of a counter is of rounds that are still open.
+pub(super) fn is_coming(counter: &CounterRows, terms: &Terms<'_>) -> bool {
+    let mut writers = counter.writers.iter();
+    counter.unheard.is_empty()
+        && !counter.writers.is_empty()
+        && writers.all(|(writer, rows)| terms.is_under_way(*writer, rows))
 }
 
 fn find_of(writer: WriterNumber, rows: &WriterRows, terms: &Terms<'_>, found: &mut Vec<Found>) {

@@ -6,7 +6,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use tally_counter::{Key, WriterNumber};
 use tally_store::{Addresses, Table};
 
-use super::drift::{Log, Terms, find};
+use super::drift::{Log, Terms, find, is_coming};
 use super::{Check, Drift, PassView, rows};
 use crate::Error;
 use crate::engine::Engine;
@@ -201,7 +201,7 @@ impl Engine {
                 }
             }
             Phase::Windows(walk) => {
-                if self.look_at_windows(walk, view, findings)? {
+                if self.look_at_windows(walk, view, frame, findings)? {
                     *phase = Phase::Ledger(Walk::default());
                 }
             }
@@ -264,7 +264,7 @@ impl Engine {
         for (key, counter) in keys.iter().zip(&counters) {
             view.names = view.names.saturating_add(1);
             view.rows = view.rows.saturating_add(counter.read).saturating_add(1);
-            if !counter.is_there() && !frame.source_open {
+            if !counter.is_there() && !frame.source_open && !self.is_ending(key.as_str()) {
                 findings.counter(
                     Check::Names,
                     key.as_str(),
@@ -275,8 +275,21 @@ impl Engine {
         Ok(false)
     }
 
+    /// Whether the open round ends this counter's life, and so takes its name away.
+    fn is_ending(&self, name: &str) -> bool {
+        let core = self.core.lock();
+        let open = core.find(name).and_then(|id| core.deltas(id).0);
+        open.is_some_and(|open| open.ends == tally_counter::Ends::Life)
+    }
+
     /// Windows of counters that have no other row: the walk over counters does not meet those.
-    fn look_at_windows(&self, walk: &mut Walk, view: &mut PassView, findings: &mut Findings) -> Result<bool, Error> {
+    fn look_at_windows(
+        &self,
+        walk: &mut Walk,
+        view: &mut PassView,
+        frame: &Frame,
+        findings: &mut Findings,
+    ) -> Result<bool, Error> {
         let (names, ended) = self.next_counters(Table::Windows, walk, &mut view.rows)?;
         let keys: Vec<Key<'_>> = names.iter().filter_map(|name| Key::new(name.as_bytes()).ok()).collect();
         let prefixes: Vec<Vec<u8>> = keys.iter().map(|key| rows::prefix(*key)).collect();
@@ -292,7 +305,21 @@ impl Engine {
             }
             Ok(())
         })?;
-        for (key, _) in keys.iter().zip(there).filter(|(_, there)| !there) {
+        let lonely: Vec<Key<'_>> = keys
+            .into_iter()
+            .zip(there)
+            .filter(|(_, there)| !there)
+            .map(|(key, _)| key)
+            .collect();
+        let counters = rows::read(self.world.store.as_ref(), &lonely, true)?;
+        for (key, counter) in lonely.iter().zip(&counters) {
+            // A source's round that is cut off may have come as far as the windows.
+            if frame
+                .terms(key.as_str())
+                .is_some_and(|terms| is_coming(counter, &terms))
+            {
+                continue;
+            }
             let detail = "it has windows, and neither a cell nor a head".to_owned();
             findings.counter(Check::History, key.as_str(), detail);
         }

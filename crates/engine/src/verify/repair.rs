@@ -218,7 +218,7 @@ impl Engine {
         let written = new.len();
         let mut said = Vec::new();
         let has_cell = before.is_there() || new.iter().any(|(_, row)| matches!(row, Mended::Cell(_)));
-        said.extend(self.mend_name(own, key, generation.life, has_cell, before.unheard)?);
+        said.extend(self.mend_name(own, key, generation.life, has_cell, !before.unheard.is_empty())?);
         self.replace_rows(key, &new)?;
         if written > 0 {
             said.push(format!("{written} rows written anew"));

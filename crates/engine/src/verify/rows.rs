@@ -21,8 +21,8 @@ pub(super) struct CounterRows {
     pub(super) head: Option<Head>,
     /// The rows of the life that the head says.
     pub(super) writers: BTreeMap<WriterNumber, WriterRows>,
-    /// Whether there are rows of a life that the head knows nothing of.
-    pub(super) unheard: bool,
+    /// Rows of lives that the head knows nothing of.
+    pub(super) unheard: Vec<(WriterNumber, WriterRows)>,
     /// How many rows were read.
     pub(super) read: u64,
 }
@@ -130,8 +130,9 @@ pub(super) fn read(store: &dyn Store, keys: &[Key<'_>], windows: bool) -> Result
         for ((life, writer), rows) in lives {
             if life == newest {
                 counter.writers.insert(writer, rows);
+            } else if life > newest {
+                counter.unheard.push((writer, rows));
             }
-            counter.unheard |= life > newest;
         }
     }
     Ok(counters)

@@ -822,7 +822,7 @@ fn counter_of(writer: WriterNumber, rows: WriterRows, n: u64) -> CounterRows {
     CounterRows {
         head: Some(head),
         writers: BTreeMap::from([(writer, rows)]),
-        unheard: false,
+        unheard: Vec::new(),
         read: 0,
     }
 }

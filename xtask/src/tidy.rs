@@ -101,11 +101,19 @@ fn of_file(root: &Path, file: &Path, text: &str) -> Vec<String> {
     }
     if !NOT_READ.iter().any(|name| file.ends_with(name)) {
         breaches.extend(hosts(text));
+        breaches.extend(markers(text));
     }
     breaches
         .into_iter()
         .map(|breach| format!("{}: {breach}", file.display()))
         .collect()
+}
+
+/// What a merge leaves where both sides changed the same lines.
+fn markers(text: &str) -> Option<String> {
+    let is_marker = |line: &str| ["<<<<<<< ", ">>>>>>> "].iter().any(|marker| line.starts_with(marker));
+    let line = text.lines().position(is_marker)?.saturating_add(1);
+    Some(format!("line {line} is a merge's conflict marker"))
 }
 
 fn header(text: &str) -> Option<String> {
@@ -203,6 +211,13 @@ mod tests {
         if let Err(error) = tidy() {
             panic!("{error:#}");
         }
+    }
+
+    #[test]
+    fn what_a_merge_left_is_found() {
+        let text = concat!("a\n", "<<<", "<<<< main\nb\n");
+        assert_eq!(markers(text).as_deref(), Some("line 2 is a merge's conflict marker"));
+        assert!(markers("a\n=======\nb <<<<<<< c\n").is_none());
     }
 
     #[test]

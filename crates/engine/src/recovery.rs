@@ -204,16 +204,48 @@ fn read_policies(store: &dyn Store, row: &WriterRow, core: &mut Core) -> Result<
     Ok(())
 }
 
+/// How many adds of an entry wait for memory together.
+const ADDS_AT_ONCE: usize = 32;
+
+/// An add that was read back.
+struct Ahead<'a> {
+    hash: u64,
+    name: &'a [u8],
+    amount: i64,
+    time_ms: u64,
+}
+
+/// The effect of adds that follow each other; leaves none.
+fn apply_adds(core: &mut Core, adds: &mut Vec<Ahead<'_>>) {
+    core.table.prefetch(adds.iter().map(|add| add.hash));
+    for add in adds.drain(..) {
+        let id = core.counter(add.hash, add.name);
+        core.apply_add(id, add.amount, add.time_ms);
+    }
+}
+
 /// The effect of an entry that was read back.
 fn apply(core: &mut Core, content: &[u8]) -> Result<(), tally_counter::Corrupt> {
     let mut entry = Entry::decode(content)?;
     let now_ms = entry.now_ms;
+    let mut adds = Vec::new();
     while let Some(op) = entry.next()? {
-        match op {
-            Op::Add { key, amount, time_ms } => {
-                let id = core.counter(core.hash(key.as_bytes()), key.as_bytes());
-                core.apply_add(id, amount, time_ms.unwrap_or(now_ms));
+        if let Op::Add { key, amount, time_ms } = op {
+            let add = Ahead {
+                hash: core.hash(key.as_bytes()),
+                name: key.as_str().as_bytes(),
+                amount,
+                time_ms: time_ms.unwrap_or(now_ms),
+            };
+            adds.push(add);
+            if adds.len() == ADDS_AT_ONCE {
+                apply_adds(core, &mut adds);
             }
+            continue;
+        }
+        apply_adds(core, &mut adds);
+        match op {
+            Op::Add { .. } => {}
             Op::Head { key, ends, head } => {
                 let id = core.counter(core.hash(key.as_bytes()), key.as_bytes());
                 core.apply_head(id, ends, head);
@@ -244,6 +276,7 @@ fn apply(core: &mut Core, content: &[u8]) -> Result<(), tally_counter::Corrupt> 
             Op::Document { name, text } => core.apply_document(name, text),
         }
     }
+    apply_adds(core, &mut adds);
     Ok(())
 }
 

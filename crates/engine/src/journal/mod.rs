@@ -12,7 +12,7 @@ mod writer;
 
 #[cfg(feature = "fuzz")]
 pub(crate) use reader::Visit;
-pub(crate) use reader::{Replay, replay};
+pub(crate) use reader::{Replay, newest_end, replay};
 pub(crate) use tail::Tail;
 pub(crate) use writer::Writer;
 

@@ -56,6 +56,7 @@ pub(crate) fn replay(
         ..Replay::default()
     };
     let mut damage: Option<String> = None;
+    let mut bytes = Vec::new();
     for (index, number) in numbers.iter().enumerate() {
         let mut reading = Reading {
             offset: 0,
@@ -69,6 +70,7 @@ pub(crate) fn replay(
             &mut found,
             &mut damage,
             &mut reading,
+            &mut bytes,
             entry,
         ) {
             Err(JournalError::Corrupt(text)) if cut && !reading.by_visitor => {
@@ -87,6 +89,35 @@ pub(crate) fn replay(
     Ok(found)
 }
 
+/// Where the newest segment with entries ends, if it can be read; no other is looked at, and nothing is written.
+pub(crate) fn newest_end(disk: &Arc<dyn Disk>, writer: u32) -> Option<Position> {
+    let names = disk.names().ok()?;
+    let mut numbers: Vec<u64> = names.iter().filter_map(|name| segment::number(name)).collect();
+    numbers.sort_unstable();
+    let mut bytes = Vec::new();
+    for number in numbers.into_iter().rev() {
+        let name = segment::name(number);
+        let file = disk.open(&name).ok()?;
+        read_whole(&file, &mut bytes).ok()?;
+        // Allocated, and never begun: the one before it is the newest.
+        let Some(header) = header_of(&name, number, &bytes).ok()? else {
+            continue;
+        };
+        if header.writer != writer {
+            return None;
+        }
+        let mut reading = Reading {
+            offset: 0,
+            by_visitor: false,
+        };
+        let mut end = Position::new(header.first.number().saturating_sub(1)).ok()?;
+        let none = &mut |_, _: &[u8]| Ok(());
+        read_blocks(&name, number, &bytes, &mut end, Position::LAST, &mut reading, none).ok()?;
+        return Some(end);
+    }
+    None
+}
+
 #[expect(clippy::too_many_arguments, reason = "one step of a loop, whose state they are")]
 fn read_segment(
     disk: &Arc<dyn Disk>,
@@ -96,13 +127,15 @@ fn read_segment(
     found: &mut Replay,
     damage: &mut Option<String>,
     reading: &mut Reading,
+    bytes: &mut Vec<u8>,
     entry: &mut Visit<'_>,
 ) -> Result<(), JournalError> {
     let name = segment::name(number);
     let failed = |error: std::io::Error| JournalError::Failed(format!("cannot read {name}: {error}"));
     let file = disk.open(&name).map_err(failed)?;
-    let bytes = read_whole(&file).map_err(failed)?;
-    let Some(header) = header_of(&name, number, &bytes)? else {
+    read_whole(&file, bytes).map_err(failed)?;
+    let bytes: &[u8] = bytes;
+    let Some(header) = header_of(&name, number, bytes)? else {
         disk.remove(&name).map_err(failed)?;
         return Ok(());
     };
@@ -113,7 +146,7 @@ fn read_segment(
     }
     check_header(&name, header, number, writer, found, damage.as_deref())?;
     let mut end = found.end.unwrap_or(before);
-    let read = read_blocks(&name, number, &bytes, &mut end, after, reading, entry);
+    let read = read_blocks(&name, number, bytes, &mut end, after, reading, entry);
     found.end = Some(end);
     let blocks = read?;
     let size = u64::try_from(bytes.len()).unwrap_or(u64::MAX);
@@ -126,7 +159,7 @@ fn read_segment(
     *damage = blocks.stop.map(|offset| format!("{name}, byte {offset}"));
     // It may have been read from memory only: it must be on disk before anything goes on from here. After a sync that failed, the
     // system takes what it did not write for clean, and no later sync writes it, unless it is written again.
-    write_again(&file, &bytes, blocks.last)
+    write_again(&file, bytes, blocks.last)
         .and_then(|()| file.sync())
         .map_err(|error| JournalError::Failed(format!("cannot write and sync the end of {name} again: {error}")))?;
     found.segments.push((number, end));
@@ -184,7 +217,6 @@ fn check_header(
     Ok(())
 }
 
-/// Reads the blocks of a segment; answers where it stopped at bytes that are neither a block nor zero.
 /// What the blocks of a segment came to.
 struct Blocks {
     /// Where it stopped at bytes that are neither a block nor zero.
@@ -271,10 +303,10 @@ fn later_block(segment: u64, bytes: &[u8], from: usize) -> Option<usize> {
         .find(|offset| block_at(segment, bytes, *offset).is_some())
 }
 
-fn read_whole(file: &Arc<dyn File>) -> std::io::Result<Vec<u8>> {
-    let size = usize::try_from(file.size()?).unwrap_or(usize::MAX);
-    let mut bytes = vec![0; size];
-    let read = file.read_at(&mut bytes, 0)?;
+/// Reads a file into a buffer that most often has its size already, from the segment before.
+fn read_whole(file: &Arc<dyn File>, bytes: &mut Vec<u8>) -> std::io::Result<()> {
+    bytes.resize(usize::try_from(file.size()?).unwrap_or(usize::MAX), 0);
+    let read = file.read_at(bytes, 0)?;
     bytes.truncate(read);
-    Ok(bytes)
+    Ok(())
 }

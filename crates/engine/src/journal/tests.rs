@@ -420,3 +420,28 @@ fn a_replay_writes_again_what_a_failed_sync_may_have_dropped() {
         [committed[0].clone(), committed[3].clone()]
     );
 }
+
+#[test]
+fn the_newest_segment_says_where_the_journal_ends() {
+    let disk = journal_of(30);
+    // One more is there, and was never begun.
+    let names = disk.names().unwrap();
+    let spare = names
+        .iter()
+        .filter_map(|name| super::segment::number(name))
+        .max()
+        .unwrap()
+        + 1;
+    disk.allocate(&super::segment::name(spare), SEGMENT).unwrap();
+    let end = |disk: &MemoryDisk, writer| super::newest_end(&disk.shared(), writer).map(Position::number);
+    assert_eq!(end(&disk, WRITER), Some(60));
+    assert_eq!(end(&disk, WRITER + 1), None, "another's");
+    assert_eq!(end(&MemoryDisk::default(), WRITER), None, "there is none");
+    // What cannot be read says nothing: the whole journal is read then.
+    let begun = |number: &u64| disk.bytes(*number)[..4] != [0; 4];
+    let newest = (1..spare).rev().find(begun).unwrap();
+    let mut bytes = disk.bytes(newest);
+    bytes[16] ^= 1;
+    disk.put_bytes(newest, bytes);
+    assert_eq!(end(&disk, WRITER), None);
+}

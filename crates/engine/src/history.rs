@@ -25,13 +25,15 @@ pub(crate) struct StepRead {
     pub(crate) left: i128,
     /// How many chunks were read.
     pub(crate) chunks: usize,
+    /// The windows from here on are all there: the boundary may move while they are read.
+    kept_from: Minute,
 }
 
 impl Engine {
     /// The windows of a counter that begin in `from..to`. Blocks.
     pub fn history(&self, key: Key<'_>, step: Step, from: Minute, to: Minute) -> Result<HistoryView, Error> {
-        let kept_from = self.kept_from(key, step);
         let read = self.read_step(key, step, Some(from), to)?;
+        let kept_from = read.kept_from;
         let windows = read
             .windows
             .into_iter()
@@ -42,22 +44,13 @@ impl Engine {
 
     /// Where a counter's windows of a step begin and end; `None` if it has none. Blocks.
     pub fn extent(&self, key: Key<'_>, step: Step) -> Result<Option<Extent>, Error> {
-        let kept_from = self.kept_from(key, step);
         let read = self.read_step(key, step, None, Minute(u32::MAX))?;
-        let mut starts = read.windows.into_keys().filter(|start| *start >= kept_from);
+        let mut starts = read.windows.into_keys().filter(|start| *start >= read.kept_from);
         let first = starts.next();
         Ok(first.map(|first| Extent {
             first,
             last: starts.next_back().unwrap_or(first),
         }))
-    }
-
-    fn kept_from(&self, key: Key<'_>, step: Step) -> Minute {
-        let core = self.core.lock();
-        let namespace = core.namespaces.get(core.namespaces.of(key.as_str()));
-        namespace
-            .and_then(|namespace| namespace.boundaries.get(usize::from(step.code())).copied())
-            .unwrap_or_default()
     }
 
     /// Reads a step's windows whose chunk may hold starts in `from..to`, and what the rounds under way add to them.
@@ -89,6 +82,7 @@ impl Engine {
                 off,
                 ..
             } = memory;
+            read.kept_from = boundary;
             let boundary_of = |writer: WriterNumber| {
                 lefts
                     .iter()

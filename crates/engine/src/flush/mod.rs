@@ -255,7 +255,9 @@ fn build(
     let Item { key, delta, .. } = item;
     let slot = key.slot().number();
     let mut generation = generation(item, stored.head.as_ref());
-    if let Some(head) = delta.head.as_deref().or(item.head.as_ref()) {
+    let head = delta.head.as_deref().or(item.head.as_ref());
+    let created = head.is_some_and(|head| head.created);
+    if let Some(head) = head {
         rows.heads.push_with(
             Table::Counters,
             slot,
@@ -263,6 +265,10 @@ fn build(
             |out| row_key(*key, CounterRow::Head, out),
             |out| head.encode(out),
         );
+        if created {
+            // Also where a source puts a head that memory has: the name may be gone since, and comes again only with this node's round.
+            push_name(*key, head.generation.life, &mut rows.names);
+        }
         if stored.head.as_ref().is_none_or(|old| old.generation < head.generation) {
             if stored.head.as_ref().map_or(0, |old| old.generation.life) < head.generation.life {
                 stored.windows.clear();
@@ -296,37 +302,32 @@ fn build(
             stored.cell = Some(again);
         }
     }
-    let created = delta.head.as_ref().is_some_and(|head| head.created);
     // A cell of this very round may have survived a crash that its name did not.
     let first = stored.cell.is_none_or(|cell| cell.position == cut.at);
-    if (delta.touched && first) || created {
+    if created {
+        // Named with its head.
+    } else if delta.touched && first {
         let names = if fresh && stored.head.is_none() && stored.cell.is_none() {
             &mut rows.fresh
         } else {
             &mut rows.names
         };
-        names.push_with(
-            Table::Names,
-            slot,
-            generation.life,
-            |out| out.extend_from_slice(key.as_bytes()),
-            |_| {},
-        );
+        push_name(*key, generation.life, names);
     } else if delta.ends == tally_counter::Ends::Life && !delta.touched {
         let ended = generation.life.saturating_sub(1);
-        rows.gone.push_with(
-            Table::Names,
-            slot,
-            ended,
-            |out| out.extend_from_slice(key.as_bytes()),
-            |_| {},
-        );
+        push_name(*key, ended, &mut rows.gone);
     }
     if let Some(cell) = delta.next_cell(stored.cell.as_ref(), generation, cut.at)? {
         push_cell(item, (generation.life, cut.writer), cell, &mut rows.amounts);
         stored.cell = Some(cell);
     }
     build_history(item, stored, cut, generation.life, &mut rows.amounts)
+}
+
+fn push_name(key: Key<'_>, life: u64, rows: &mut Batch) {
+    let slot = key.slot().number();
+    let name = |out: &mut Vec<u8>| out.extend_from_slice(key.as_bytes());
+    rows.push_with(Table::Names, slot, life, name, |_| {});
 }
 
 fn push_cell(item: &Item<'_>, (life, writer): (u64, WriterNumber), cell: Cell, rows: &mut Batch) {

@@ -1,10 +1,12 @@
 //! The hot table against the store: a counter that memory knows is base and cells of the store and what the open round adds. Reckoned
 //! here by itself, not by the code that loads counters.
 
-use tally_counter::{Generation, Key};
+use std::collections::BTreeMap;
 
-use super::pass::Findings;
-use super::{Check, PassView};
+use tally_counter::{Generation, Key, WriterNumber};
+
+use super::pass::{Findings, Frame};
+use super::{Check, Log, PassView};
 use crate::Error;
 use crate::core::Core;
 use crate::engine::Engine;
@@ -19,6 +21,7 @@ impl Engine {
         &self,
         next: &mut u32,
         view: &mut PassView,
+        frame: &Frame,
         findings: &mut Findings,
     ) -> Result<bool, Error> {
         let (names, ended) = next_loaded(&self.core.lock(), next);
@@ -30,6 +33,9 @@ impl Engine {
             view.rows = view.rows.saturating_add(1);
             let name = key.as_str();
             let Some(id) = core.find(name) else { continue };
+            if is_coming(snapshot, &frame.logs) {
+                continue;
+            }
             let Some(detail) = differs(&core, id, snapshot, &self.registry) else {
                 continue;
             };
@@ -55,6 +61,13 @@ fn next_loaded(core: &Core, next: &mut u32) -> (Vec<String>, bool) {
         .map(|counter| counter.key().to_owned())
         .collect();
     (names, false)
+}
+
+/// Whether a source's round that is cut off has reached this counter: its cell may have come late, after memory read the others, and
+/// memory forgets the value when the round is repeated.
+fn is_coming(snapshot: &Snapshot, logs: &BTreeMap<WriterNumber, Log>) -> bool {
+    let mut cells = snapshot.cells.iter();
+    cells.any(|(writer, _, cell)| logs.get(writer).is_some_and(|log| log.pending == Some(cell.position)))
 }
 
 /// What memory and store do not agree about.

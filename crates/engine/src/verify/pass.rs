@@ -191,7 +191,7 @@ impl Engine {
                 }
             }
             Phase::Hot(next) => {
-                if self.look_at_memory(next, view, findings)? {
+                if self.look_at_memory(next, view, frame, findings)? {
                     *phase = Phase::Names(Vec::new());
                 }
             }

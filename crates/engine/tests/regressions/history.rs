@@ -5,7 +5,7 @@ use std::sync::{Arc, Mutex};
 use tally_counter::{Key, Minute, Step};
 use tally_store::{Addresses, Batch, Model, NameCursor, Order, Range, Store, StoreError, Swap, Swapped, Table, Visit};
 
-use crate::kit::{Bench, NOON_MS, OWN_ROWS_ARE_IN, blind};
+use crate::kit::{Bench, DAY_MS, NOON_MS, OWN_ROWS_ARE_IN, blind};
 
 /// A store at whose next scan something else happens, as another thread would do it.
 struct Interrupted {
@@ -78,4 +78,30 @@ fn history_that_is_read_while_a_round_is_put_counts_nothing_twice() {
         let sum: i128 = history.unwrap().windows.iter().map(|(_, amount)| amount).sum();
         assert_eq!(sum, 5, "operation {operation}");
     }
+}
+
+#[test]
+fn history_says_from_where_on_it_is_whole_though_the_boundary_moves_while_it_is_read() {
+    let bench = Bench::new(1);
+    let store = Arc::new(Interrupted {
+        store: bench.store.clone(),
+        at_scan: Mutex::new(None),
+    });
+    let engine = Arc::new(bench.open_on(store.clone()));
+    blind(&engine, "x", 5, Some(NOON_MS));
+    engine.round().unwrap();
+    // Its minute is out of the retention by then.
+    blind(&engine, "x", 7, Some(NOON_MS + 20 * DAY_MS));
+    let sweeps = engine.clone();
+    *store.at_scan.lock().unwrap() = Some(Box::new(move || {
+        sweeps.round().unwrap();
+        for _ in 0..20 {
+            sweeps.tidy().unwrap();
+        }
+    }));
+    let history = engine.history(Key::new(b"x").unwrap(), Step::Minute, Minute(0), Minute(u32::MAX));
+    let history = history.unwrap();
+    let first = Minute::of_ms(NOON_MS).unwrap();
+    let is_there = history.windows.iter().any(|(minute, _)| *minute == first);
+    assert!(is_there || history.kept_from > first, "{history:?}");
 }

@@ -160,3 +160,20 @@ fn rows_of_an_open_round_whose_head_a_loss_of_power_took_are_no_drift() {
         assert_eq!(of_rows.count(), 0, "operation {operation}, seed {seed}: {drifts:?}");
     }
 }
+
+#[test]
+fn a_source_that_puts_a_head_of_the_memory_puts_its_name_too() {
+    let bench = Bench::new(1);
+    let engine = bench.open();
+    let mut writer = engine.open_source("file").unwrap();
+    let fold = event(&["x"], 1, NOON_MS);
+    bench.breaks_after(ROWS_ARE_IN);
+    assert!(put(&engine, &mut writer, &fold, 1).is_err());
+    bench.breaks_no_more();
+    delete(&engine, "x");
+    engine.round().unwrap();
+    set(&engine, "x", 5);
+    let mut writer = engine.open_source("file").unwrap();
+    put(&engine, &mut writer, &fold, 1).unwrap();
+    assert_eq!(engine.verify(false).unwrap().drifts, []);
+}

@@ -108,3 +108,26 @@ fn a_row_of_a_writer_never_goes_back_to_what_it_was() {
         }
     }
 }
+
+/// Of a source's round: after pending, durable, names, new names, heads.
+const CELLS_ARE_PUT: u64 = 5;
+
+#[test]
+fn a_cell_of_an_open_round_that_comes_late_is_no_drift() {
+    let mut late = 0;
+    for seed in 0..80 {
+        let bench = Bench::new(seed);
+        let engine = bench.open();
+        let mut writer = engine.open_source("file").unwrap();
+        put(&engine, &mut writer, &event(&["x"], 1, NOON_MS), 1).unwrap();
+        bench.breaks_after(CELLS_ARE_PUT);
+        assert!(put(&engine, &mut writer, &event(&["x"], 100, NOON_MS), 2).is_err());
+        bench.breaks_no_more();
+        let before = value(&engine, "x");
+        bench.store.settle();
+        assert_eq!(engine.verify(false).unwrap().drifts, [], "seed {seed}");
+        drop(engine);
+        late += u32::from(value(&bench.open(), "x") != before);
+    }
+    assert!(late > 0);
+}

@@ -2,8 +2,10 @@
 //! beside a plain map of what must be. Guards the promises by breaking everything that may break. It knows no wires.
 
 mod check;
+mod file;
 mod keys;
 mod log;
+mod loss;
 mod model;
 mod random;
 mod run;
@@ -15,6 +17,7 @@ mod turns;
 mod violation;
 mod world;
 
+pub use loss::exhaust_loss;
 pub use scenario::{Broken, SCENARIOS, exhaust};
 pub use seed::{Outcome, STEPS, reduce, run};
 pub use violation::Violation;

@@ -2,10 +2,12 @@
 //! of events.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
 
 use tally_counter::{Key, Outcome};
 use tally_engine::Fold;
 
+use crate::file::{Limits, Lines};
 use crate::keys;
 use crate::model::{Effect, namespace};
 use crate::random::Rng;
@@ -17,6 +19,8 @@ pub(crate) struct Log {
     pub(crate) index: usize,
     pub(crate) name: String,
     seed: u64,
+    /// The file's, where it is one.
+    lines: Option<Arc<Lines>>,
 }
 
 /// One event.
@@ -34,7 +38,23 @@ impl Log {
             index,
             name: format!("s{index}"),
             seed: seed ^ u64::try_from(index + 1).unwrap_or(0),
+            lines: None,
         }
+    }
+
+    pub(crate) fn of_file(index: usize, lines: Arc<Lines>) -> Self {
+        Self {
+            index,
+            name: "file".to_owned(),
+            seed: 0,
+            lines: Some(lines),
+        }
+    }
+
+    /// The position behind so many events or lines.
+    pub(crate) fn position(&self, place: u64) -> u64 {
+        let offset = self.lines.as_ref().map(|lines| lines.offset(place));
+        offset.map_or(place, |offset| u64::try_from(offset).unwrap_or(u64::MAX))
     }
 
     fn event(&self, place: u64) -> Event {
@@ -81,7 +101,10 @@ impl Log {
     }
 
     /// What that does to the map.
-    pub(crate) fn effects(&self, from: u64, to: u64, declared: &BTreeSet<String>) -> Vec<Effect> {
+    pub(crate) fn effects(&self, from: u64, to: u64, declared: &BTreeSet<String>, limits: &Limits) -> Vec<Effect> {
+        if let Some(lines) = &self.lines {
+            return lines.effects((self.index, &self.name), (from, to), declared, limits);
+        }
         let mut effects = Vec::new();
         for place in from..to {
             let event = self.event(place);
@@ -112,7 +135,10 @@ impl Log {
     }
 
     /// What a stretch adds to each counter.
-    pub(crate) fn totals(&self, from: u64, to: u64) -> BTreeMap<&'static str, i128> {
+    pub(crate) fn totals(&self, from: u64, to: u64, limits: &Limits) -> BTreeMap<&'static str, i128> {
+        if let Some(lines) = &self.lines {
+            return lines.totals(from, to, limits);
+        }
         let mut totals = BTreeMap::new();
         for event in (from..to).map(|place| self.event(place)) {
             for (key, amount, _) in event.adds.iter().filter(|_| event.outcome == Outcome::Counted) {

@@ -7,7 +7,7 @@
 use std::process::ExitCode;
 use std::sync::atomic::{AtomicU64, Ordering};
 
-use tally_sim::{SCENARIOS, STEPS, exhaust, reduce, run};
+use tally_sim::{Broken, SCENARIOS, STEPS, exhaust, exhaust_loss, reduce, run};
 
 const HELP: &str = "\
 tally-sim: the engine under seeded faults
@@ -18,6 +18,7 @@ tally-sim: the engine under seeded faults
   --steps N     steps a seed (default 1,000)
   --exhaust N   crashes N small scenarios of each kind at every write and sync instead
   --jobs N      so many seeds at once, each on one thread (default 1)
+  --stop        ends at the first seed that fails
   --lines       with --seed: every step of the whole run
 ";
 
@@ -28,6 +29,7 @@ struct Options {
     steps: usize,
     exhaust: Option<u64>,
     jobs: u64,
+    stop: bool,
     lines: bool,
 }
 
@@ -54,12 +56,17 @@ fn options() -> Option<Options> {
         steps: STEPS,
         exhaust: None,
         jobs: 1,
+        stop: false,
         lines: false,
     };
     let mut arguments = std::env::args().skip(1);
     while let Some(argument) = arguments.next() {
-        if argument == "--lines" {
-            options.lines = true;
+        match argument.as_str() {
+            "--lines" => options.lines = true,
+            "--stop" => options.stop = true,
+            _ => {}
+        }
+        if argument == "--lines" || argument == "--stop" {
             continue;
         }
         let number: u64 = arguments.next()?.replace(['_', ','], "").parse().ok()?;
@@ -100,60 +107,96 @@ fn one(seed: u64, options: &Options) -> bool {
     false
 }
 
+/// What a run of many seeds came to.
+#[derive(Default)]
+struct Sum {
+    seeds: AtomicU64,
+    failed: AtomicU64,
+    crashes: AtomicU64,
+    faults: AtomicU64,
+    /// Of the seed with the fewest.
+    fewest: AtomicU64,
+    operations: AtomicU64,
+}
+
 /// Runs seeds until there are no more; tells those that fail.
 fn many(options: &Options) -> bool {
     let next = AtomicU64::new(options.from);
     let end = options.from.saturating_add(options.exhaust.unwrap_or(options.seeds));
-    let (failed, crashes, operations) = (AtomicU64::new(0), AtomicU64::new(0), AtomicU64::new(0));
+    let sum = Sum {
+        fewest: AtomicU64::new(u64::MAX),
+        ..Sum::default()
+    };
     std::thread::scope(|scope| {
         for _ in 0..options.jobs {
             scope.spawn(|| {
-                loop {
+                while !(options.stop && sum.failed.load(Ordering::Relaxed) > 0) {
                     let seed = next.fetch_add(1, Ordering::Relaxed);
                     if seed >= end {
                         return;
                     }
-                    if options.exhaust.is_some() {
-                        failed.fetch_add(u64::from(!exhaust_seed(seed, false)), Ordering::Relaxed);
-                        continue;
-                    }
-                    let outcome = run(seed, options.steps, false);
-                    crashes.fetch_add(outcome.crashes, Ordering::Relaxed);
-                    operations.fetch_add(outcome.operations, Ordering::Relaxed);
-                    if let Some((step, violation)) = outcome.failure {
-                        failed.fetch_add(1, Ordering::Relaxed);
-                        println!(
-                            "seed {seed}, step {step}: {violation}\n  repeat: cargo run -p tally-sim --release -- --seed {seed}"
-                        );
-                    }
+                    sum.seeds.fetch_add(1, Ordering::Relaxed);
+                    let good = if options.exhaust.is_some() {
+                        exhaust_seed(seed, false)
+                    } else {
+                        sum.seed(seed, options.steps)
+                    };
+                    sum.failed.fetch_add(u64::from(!good), Ordering::Relaxed);
                 }
             });
         }
     });
-    let failed = failed.into_inner();
+    let get = |figure: &AtomicU64| figure.load(Ordering::Relaxed);
     println!(
-        "{} seeds, {} crashes, {} writes and syncs: {failed} failed",
-        end.saturating_sub(options.from),
-        crashes.into_inner(),
-        operations.into_inner()
+        "{} seeds, {} crashes, {} faults (at least {} a seed), {} writes and syncs: {} failed",
+        get(&sum.seeds),
+        get(&sum.crashes),
+        get(&sum.faults),
+        get(&sum.fewest),
+        get(&sum.operations),
+        get(&sum.failed),
     );
-    failed == 0
+    get(&sum.failed) == 0
+}
+
+impl Sum {
+    fn seed(&self, seed: u64, steps: usize) -> bool {
+        let outcome = run(seed, steps, false);
+        self.crashes.fetch_add(outcome.crashes, Ordering::Relaxed);
+        self.faults.fetch_add(outcome.faults, Ordering::Relaxed);
+        self.operations.fetch_add(outcome.operations, Ordering::Relaxed);
+        let Some((step, violation)) = outcome.failure else {
+            if !outcome.abandoned {
+                self.fewest.fetch_min(outcome.faults, Ordering::Relaxed);
+            }
+            return true;
+        };
+        println!("seed {seed}, step {step}: {violation}\n  repeat: cargo xtask sim --seed {seed}");
+        false
+    }
 }
 
 fn exhaust_seed(seed: u64, lines: bool) -> bool {
     let mut good = true;
     for scenario in 0..SCENARIOS {
-        let Err(broken) = exhaust(scenario, seed) else { continue };
+        if let Err(broken) = exhaust(scenario, seed) {
+            good = false;
+            tell(&format!("scenario {scenario} of seed {seed}"), seed, &broken, lines);
+        }
+    }
+    if let Err(broken) = exhaust_loss(seed) {
         good = false;
-        println!(
-            "scenario {scenario} of seed {seed}, the last operation {:?}: {}\n  repeat: cargo run -p tally-sim --release -- --exhaust 1 --seed {seed}",
-            broken.last, broken.violation
-        );
-        broken
-            .lines
-            .iter()
-            .filter(|_| lines)
-            .for_each(|line| println!("  {line}"));
+        tell(&format!("the lost journal of seed {seed}"), seed, &broken, lines);
     }
     good
+}
+
+fn tell(what: &str, seed: u64, broken: &Broken, lines: bool) {
+    println!(
+        "{what}, the last operation {:?}: {}\n  repeat: cargo xtask sim --exhaust 1 --seed {seed}",
+        broken.last, broken.violation
+    );
+    if lines {
+        broken.lines.iter().for_each(|line| println!("  {line}"));
+    }
 }

@@ -7,6 +7,7 @@ use crate::run::Run;
 use crate::steps::Kind;
 use crate::trace::Trace;
 use crate::violation::Violation;
+use crate::world::settings;
 
 /// What each does, in order.
 pub const SCENARIOS: usize = 7;
@@ -63,7 +64,8 @@ pub fn exhaust(scenario: usize, seed: u64) -> Result<u64, Box<Broken>> {
 }
 
 fn crash_at(scenario: usize, seed: u64, last: Option<u64>) -> Result<u64, Box<Broken>> {
-    let mut run = Run::new(seed, Faults::none(), 4_096, 1 << 26, Trace::new(true));
+    let settings = settings(4_096, 1 << 26, 1_000_000);
+    let mut run = Run::new(seed, Faults::none(), settings, Trace::new(true));
     if let Some(last) = last {
         run.world.power.lasts(last);
     }

@@ -7,6 +7,7 @@ use crate::run::Run;
 use crate::steps::Kind;
 use crate::trace::Trace;
 use crate::violation::Violation;
+use crate::world::settings;
 
 /// How a run ended.
 #[derive(Clone, Debug)]
@@ -15,8 +16,12 @@ pub struct Outcome {
     pub hash: u64,
     /// How often the process ended.
     pub crashes: u64,
+    /// Faults: ends of the process, what befell disk and clock, what the store did on purpose.
+    pub faults: u64,
     /// Writes and syncs of disk and store.
     pub operations: u64,
+    /// It ended early, well: what had become of an open round could not be known any more.
+    pub abandoned: bool,
     /// What was broken, and at which step.
     pub failure: Option<(usize, Violation)>,
     /// What happened, line by line, where that was asked for.
@@ -86,7 +91,9 @@ fn run_steps(seed: u64, steps: &[Numbered], keep_lines: bool) -> Outcome {
     Outcome {
         hash: run.trace.hash(),
         crashes: run.crashes,
+        faults: run.crashes + run.faulted + run.world.model.faulted(),
         operations: run.world.power.operations(),
+        abandoned: run.abandoned,
         failure,
         lines: run.trace.into_lines(),
     }
@@ -121,26 +128,35 @@ fn world_of(seed: u64, keep_lines: bool) -> Run {
         _ => Faults::all(),
     };
     let segment_bytes = rng.one(&[4_096, 8_192, 65_536]).copied().unwrap_or(8_192);
-    let hot_bytes = rng.one(&[1_000, 3_000, 1 << 26]).copied().unwrap_or(1 << 26);
-    Run::new(seed, faults, segment_bytes, hot_bytes, Trace::new(keep_lines))
+    let hot_bytes = rng.one(&[1_000, 12_000, 1 << 26]).copied().unwrap_or(1 << 26);
+    let token_limit = rng.one(&[5, 1_000_000]).copied().unwrap_or(1_000_000);
+    let settings = settings(segment_bytes, hot_bytes, token_limit);
+    Run::new(seed, faults, settings, Trace::new(keep_lines))
 }
 
 impl Run {
     /// All faults end, everything late arrives, every open round is repeated: then all is as the map says, and again after a start.
     pub(crate) fn heal(&mut self) -> Result<(), Violation> {
         self.world.disk.set_full(false);
+        self.world.disk.set_stuck(false);
+        self.world.disk.slow_down(0);
+        self.stuck = false;
+        // Nobody is at work any more: what is left then is left for good.
+        self.interruptions = 0;
         self.world.model.set_faults(Faults::none());
         self.world.model.settle();
         self.step(u64::MAX, Kind::Commit)?;
         self.world.power.restore();
-        for turn in 0..8 {
+        for turn in 0..12 {
             self.step(u64::MAX - 1 - turn, Kind::SourcePut)?;
+            self.step(u64::MAX - 1 - turn, Kind::FilePut)?;
         }
         self.step(u64::MAX, Kind::Check)?;
         self.step(u64::MAX, Kind::Round)?;
         self.step(u64::MAX, Kind::Check)?;
         self.step(u64::MAX - 20, Kind::Crash)?;
         self.step(u64::MAX, Kind::SweepAll)?;
+        self.step(u64::MAX, Kind::Verify)?;
         self.step(u64::MAX, Kind::Check)
     }
 }

@@ -11,8 +11,22 @@ use crate::run::{PATIENCE, Run, Trouble};
 use crate::violation::{Violation, violated};
 
 impl Run {
-    /// Takes a turn; `None` where it was refused, with nothing applied, or the process has to end.
+    /// Takes a turn, others at work while it reads; `None` where it was refused, with nothing applied, or the process has to end.
     pub(crate) fn turn<R>(
+        &mut self,
+        plan: &mut Plan,
+        work: &mut dyn FnMut(&mut Turn<'_>) -> R,
+    ) -> Result<Option<Turned<R>>, Violation> {
+        let others = self.others_begin(true);
+        let turned = self.turn_among_others(plan, work);
+        self.others_end(others)?;
+        if self.stuck && matches!(&turned, Ok(Some(turned)) if turned.position.is_some()) {
+            self.taken_while_stuck += 1;
+        }
+        turned
+    }
+
+    fn turn_among_others<R>(
         &self,
         plan: &mut Plan,
         work: &mut dyn FnMut(&mut Turn<'_>) -> R,
@@ -22,6 +36,8 @@ impl Run {
             let tried = match engine.turn(plan, work) {
                 Ok(turned) => return Ok(Some(turned)),
                 Err(Blocked::Load) => engine.load(std::slice::from_mut(plan)),
+                // What would lift the limit waits for the disk.
+                Err(Blocked::Full(_)) if self.stuck => return Ok(None),
                 Err(Blocked::Full(_)) => engine.round(),
                 Err(Blocked::DiskFull) if self.world.disk.is_full() => return Ok(None),
                 Err(Blocked::DiskFull) => engine.commit(),
@@ -85,6 +101,7 @@ impl Run {
                 Effect::Set { key, .. } => Some((key.clone(), Reset::Total)),
                 _ => None,
             };
+            let reset = reset.filter(|(key, _)| !self.is_certain(key));
             if let Some((key, reset)) = reset {
                 all.extend(self.seen(&key, reset)?);
             }
@@ -97,7 +114,7 @@ impl Run {
         let Ok(name) = tally_counter::Key::new(key.as_bytes()) else {
             return violated("a key that is none");
         };
-        let Some(explained) = self.ask(|engine| engine.explain(name))? else {
+        let Some(explained) = self.ask_alone(|engine| engine.explain(name))? else {
             self.abandoned = true;
             return Ok(Vec::new());
         };
@@ -110,7 +127,7 @@ impl Run {
             let Some(cut) = source.attempt else { continue };
             let id = format!("source:{}", source.log.name);
             let number = rows.values().find(|row| row.writer.id == id).map(|row| row.number);
-            if number.is_some_and(|number| head.seen_of(number).number() >= cut) {
+            if number.is_some_and(|number| head.seen_of(number).number() >= source.log.position(cut)) {
                 let key = key.to_owned();
                 seen.push(Effect::Seen {
                     source: index,
@@ -127,7 +144,7 @@ impl Run {
         let mut uncertain: BTreeMap<&'static str, Vec<i128>> = BTreeMap::new();
         for (index, source) in self.sources.iter().enumerate() {
             let Some(cut) = source.attempt else { continue };
-            for (key, total) in source.log.totals(source.applied, cut) {
+            for (key, total) in source.log.totals(source.applied, cut, &source.limits) {
                 if self.expected.now().seen.contains_key(&(index, key.to_owned())) {
                     uncertain.entry(key).or_default();
                 } else {

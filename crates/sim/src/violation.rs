@@ -5,7 +5,8 @@
 pub struct Violation(pub String);
 
 /// What tells one kind of violation from another.
-const KINDS: [&str; 16] = [
+const KINDS: [&str; 17] = [
+    "a pass finds",
     " left and ",
     "the windows of",
     "counters are counted",

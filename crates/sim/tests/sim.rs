@@ -1,13 +1,13 @@
 //! A short run of the simulation: some seeds, small scenarios crashed at every write and sync, and that a seed repeats itself.
 
-use tally_sim::{SCENARIOS, STEPS, exhaust, run};
+use tally_sim::{SCENARIOS, STEPS, exhaust, exhaust_loss, run};
 
 #[test]
 fn seeds_keep_every_promise() {
     for seed in 0..40 {
         let outcome = run(seed, STEPS, false);
         if let Some((step, violation)) = outcome.failure {
-            panic!("seed {seed}, step {step}: {violation}\nrepeat: cargo run -p tally-sim --release -- --seed {seed}");
+            panic!("seed {seed}, step {step}: {violation}\nrepeat: cargo xtask sim --seed {seed}");
         }
     }
 }
@@ -20,6 +20,19 @@ fn small_scenarios_survive_a_crash_at_every_write_and_sync() {
             Err(broken) => panic!(
                 "scenario {scenario}, the last operation {:?}: {}",
                 broken.last, broken.violation
+            ),
+        }
+    }
+}
+
+#[test]
+fn a_journal_that_is_lost_at_any_write_is_a_new_epoch() {
+    for seed in 0..4 {
+        match exhaust_loss(seed) {
+            Ok(operations) => assert!(operations > 20, "seed {seed} does next to nothing"),
+            Err(broken) => panic!(
+                "seed {seed}, the last operation {:?}: {}\n{:#?}",
+                broken.last, broken.violation, broken.lines
             ),
         }
     }

@@ -92,6 +92,14 @@ impl Expected {
         change(&mut self.now);
     }
 
+    /// Everything is in the store, and the journal begins anew.
+    pub(crate) fn begins_anew(&mut self) {
+        self.base = self.now.clone();
+        self.log.clear();
+        self.kept = 0;
+        self.last = 0;
+    }
+
     /// The engine started again, and its journal ends here.
     pub(crate) fn restarted(&mut self, end: u64) -> Result<(), Violation> {
         if end < self.kept || end > self.last {

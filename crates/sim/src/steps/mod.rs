@@ -1,17 +1,25 @@
 //! What a run does, step by step: each kind with parameters of its own stream of randomness, so that a run with some steps left
 //! out still does the others as before.
 
-mod adds;
+mod deed;
+mod deeds;
 mod faults;
-mod resets;
+mod files;
+mod histories;
+mod others;
+mod several;
 mod sources;
 mod sweep;
 mod tokens;
 mod upkeep;
+mod verify;
 
 use crate::random::Rng;
 use crate::run::Run;
 use crate::violation::Violation;
+use deed::Deed;
+
+pub(crate) use deed::add_one;
 
 /// The kinds.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -19,6 +27,8 @@ pub(crate) enum Kind {
     Blind,
     Valued,
     Several,
+    Lonely,
+    Crowd,
     Set,
     Delete,
     Expire,
@@ -29,9 +39,11 @@ pub(crate) enum Kind {
     Tidy,
     Sweep,
     SweepAll,
+    Verify,
     Declare,
     SourcePut,
     SourceTwin,
+    FilePut,
     Read,
     Check,
     Clock,
@@ -39,32 +51,46 @@ pub(crate) enum Kind {
     CrashSoon,
     DiskFull,
     DiskFails,
+    DiskSlow,
+    DiskStuck,
+    TakenOver,
+    CopyJournal,
+    LoseJournal,
 }
 
-/// How often each is taken, in a hundred and some.
-const WEIGHTS: [(Kind, u64); 22] = [
-    (Kind::Blind, 16),
-    (Kind::Valued, 12),
-    (Kind::Several, 8),
-    (Kind::Set, 6),
-    (Kind::Delete, 6),
-    (Kind::Expire, 6),
-    (Kind::Token, 8),
-    (Kind::Event, 3),
-    (Kind::Commit, 8),
-    (Kind::Round, 5),
-    (Kind::Tidy, 3),
-    (Kind::Sweep, 4),
-    (Kind::Declare, 1),
-    (Kind::SourcePut, 8),
-    (Kind::SourceTwin, 1),
-    (Kind::Read, 5),
-    (Kind::Check, 1),
-    (Kind::Clock, 4),
-    (Kind::Crash, 1),
-    (Kind::CrashSoon, 2),
-    (Kind::DiskFull, 1),
-    (Kind::DiskFails, 1),
+/// How often each is taken, in a thousand and some.
+const WEIGHTS: [(Kind, u64); 31] = [
+    (Kind::Blind, 160),
+    (Kind::Valued, 120),
+    (Kind::Several, 80),
+    (Kind::Lonely, 10),
+    (Kind::Crowd, 10),
+    (Kind::Set, 60),
+    (Kind::Delete, 60),
+    (Kind::Expire, 60),
+    (Kind::Token, 80),
+    (Kind::Event, 30),
+    (Kind::Commit, 80),
+    (Kind::Round, 50),
+    (Kind::Tidy, 30),
+    (Kind::Sweep, 40),
+    (Kind::Verify, 10),
+    (Kind::Declare, 10),
+    (Kind::SourcePut, 80),
+    (Kind::SourceTwin, 10),
+    (Kind::FilePut, 40),
+    (Kind::Read, 50),
+    (Kind::Check, 10),
+    (Kind::Clock, 40),
+    (Kind::Crash, 10),
+    (Kind::CrashSoon, 20),
+    (Kind::DiskFull, 10),
+    (Kind::DiskFails, 10),
+    (Kind::DiskSlow, 6),
+    (Kind::DiskStuck, 8),
+    (Kind::TakenOver, 6),
+    (Kind::CopyJournal, 3),
+    (Kind::LoseJournal, 3),
 ];
 
 impl Kind {
@@ -80,18 +106,48 @@ impl Kind {
         }
         Self::Read
     }
+
+    /// Whether it would wait for a write or sync.
+    fn waits_for_disk(self) -> bool {
+        use Kind::{
+            Check, Commit, CopyJournal, Declare, DiskFull, FilePut, Lonely, LoseJournal, Round, SourcePut, SourceTwin,
+            TakenOver, Verify,
+        };
+        matches!(
+            self,
+            Commit
+                | Round
+                | Lonely
+                | Declare
+                | SourcePut
+                | SourceTwin
+                | FilePut
+                | Check
+                | DiskFull
+                | TakenOver
+                | Verify
+                | CopyJournal
+                | LoseJournal
+        )
+    }
 }
 
 impl Run {
     /// Does a step; answers what is to be in the trace.
     pub(crate) fn perform(&mut self, rng: &mut Rng, kind: Kind) -> Result<String, Violation> {
+        if self.stuck && kind.waits_for_disk() {
+            return Ok("waits".to_owned());
+        }
+        let now_ms = self.world.now_ms();
         match kind {
-            Kind::Blind => self.blind(rng),
-            Kind::Valued => self.valued(rng),
+            Kind::Blind => self.deed(&Deed::blind(rng, now_ms)),
+            Kind::Valued => self.deed(&Deed::valued(rng, now_ms)),
             Kind::Several => self.several(rng),
-            Kind::Set => self.set(rng),
-            Kind::Delete => self.delete(rng),
-            Kind::Expire => self.expire(rng),
+            Kind::Lonely => self.lonely(rng),
+            Kind::Crowd => self.crowd(rng),
+            Kind::Set => self.deed(&Deed::set(rng, now_ms)),
+            Kind::Delete => self.deed(&Deed::delete(rng)),
+            Kind::Expire => self.deed(&Deed::expire(rng, now_ms)),
             Kind::Token => self.token(rng),
             Kind::Event => self.event(rng),
             Kind::Commit => self.upkeep("commit", tally_engine::Engine::commit),
@@ -99,9 +155,11 @@ impl Run {
             Kind::Tidy => self.tidy(),
             Kind::Sweep => self.sweep(rng),
             Kind::SweepAll => self.sweep_all(),
+            Kind::Verify => self.verify(rng),
             Kind::Declare => self.declare(rng),
             Kind::SourcePut => self.source_put(rng),
             Kind::SourceTwin => self.source_twin(rng),
+            Kind::FilePut => self.file_put(rng),
             Kind::Read => self.read(rng),
             Kind::Check => self.check().map(|()| String::new()),
             Kind::Clock => Ok(self.move_clock(rng)),
@@ -109,6 +167,11 @@ impl Run {
             Kind::CrashSoon => Ok(self.crash_soon(rng)),
             Kind::DiskFull => self.disk_full(rng),
             Kind::DiskFails => Ok(self.disk_fails(rng)),
+            Kind::DiskSlow => Ok(self.disk_slow(rng)),
+            Kind::DiskStuck => self.disk_stuck(rng),
+            Kind::TakenOver => self.taken_over(rng),
+            Kind::CopyJournal => self.copy_journal(),
+            Kind::LoseJournal => self.lose_journal(rng),
         }
     }
 }

@@ -5,7 +5,7 @@ use tally_counter::Position;
 use tally_engine::Error;
 
 use crate::random::Rng;
-use crate::run::{Run, Source, Trouble};
+use crate::run::{Run, SOURCES, Source, Trouble};
 use crate::violation::{Violation, violated};
 
 impl Run {
@@ -66,7 +66,7 @@ impl Run {
     }
 
     pub(super) fn source_put(&mut self, rng: &mut Rng) -> Result<String, Violation> {
-        let index = rng.index(self.sources.len());
+        let index = rng.index(SOURCES);
         let more = rng.between(1, 9);
         if self.source(index)?.writer.is_none() && !self.open_source(index)? {
             return Ok("not open".to_owned());
@@ -75,6 +75,7 @@ impl Run {
         let source = self.source(index)?;
         if source.attempt.is_none() {
             source.declared = declared;
+            source.torn = false;
         }
         let cut = source.attempt.unwrap_or(source.applied + more);
         source.attempt = Some(cut);
@@ -85,20 +86,21 @@ impl Run {
         let Ok(position) = Position::new(cut) else {
             return violated("a source of no end");
         };
+        let written = self.expected.last();
         let put = self.call(|engine| engine.put_source(&mut writer, &fold, position, &cut.to_le_bytes()))?;
         if put.is_some() {
             self.round_is_in(index);
-            self.must_be_synced()?;
+            self.must_be_synced(written)?;
             self.source(index)?.writer = Some(writer);
         }
         Ok(format!("s{index} to {cut}: {}", put.is_some()))
     }
 
     /// A round that goes by heads of the journal is put only when the journal has them.
-    fn must_be_synced(&self) -> Result<(), Violation> {
+    fn must_be_synced(&self, written: u64) -> Result<(), Violation> {
         let Some(engine) = &self.engine else { return Ok(()) };
         let status = engine.status();
-        if status.journal_synced < self.expected.last() {
+        if status.journal_synced < written {
             return violated(format!(
                 "a source's round is put, the journal is synced up to {} only",
                 status.journal_synced
@@ -109,7 +111,7 @@ impl Run {
 
     /// Two starts claim one source: the older one must be refused from then on.
     pub(super) fn source_twin(&mut self, rng: &mut Rng) -> Result<String, Violation> {
-        let index = rng.index(self.sources.len());
+        let index = rng.index(SOURCES);
         if self.source(index)?.attempt.is_some() || self.source(index)?.writer.is_none() {
             return Ok("no twin".to_owned());
         }
@@ -125,7 +127,7 @@ impl Run {
         let Ok(position) = Position::new(cut) else {
             return violated("a source of no end");
         };
-        let Some(engine) = &self.engine else {
+        let Some(engine) = self.engine.clone() else {
             return Ok(String::new());
         };
         match engine.put_source(&mut older, &fold, position, &[]) {

@@ -3,7 +3,7 @@
 use tally_counter::Outcome;
 use tally_engine::{Need, Plan, TokenState};
 
-use super::adds::planned;
+use super::deed::planned;
 use crate::keys;
 use crate::model::Effect;
 use crate::random::Rng;
@@ -14,7 +14,7 @@ const SCOPE: &str = "client";
 
 impl Run {
     pub(super) fn token(&mut self, rng: &mut Rng) -> Result<String, Violation> {
-        let (key, now_ms) = (keys::one(rng), self.world.now_ms());
+        let key = keys::one(rng);
         let token = format!("token-{}", rng.below(12));
         let (payload, amount) = (rng.below(2), i64::try_from(rng.below(1_000)).unwrap_or(0));
         if !self.is_certain(key) {
@@ -24,27 +24,32 @@ impl Run {
         let index = planned(&mut plan, key, Need::Value)?;
         let token_index = plan.token(SCOPE, token.as_bytes());
         let turned = self.turn(&mut plan, &mut |turn| {
+            let now_ms = turn.now_ms();
             let state = turn.token(token_index, payload);
-            match &state {
+            let answer = match &state {
                 TokenState::New => {
                     let answer = format!("{:?}", turn.add(index, amount, None)).into_bytes();
                     turn.remember(token_index, payload, &answer);
-                    (state, answer)
+                    answer
                 }
                 TokenState::Duplicate(answer) => {
                     let answer = answer.clone();
                     turn.duplicate_adds(index, 1);
-                    (state, answer)
+                    answer
                 }
-                TokenState::OtherPayload | TokenState::Full => (state, Vec::new()),
-            }
+                TokenState::OtherPayload | TokenState::Full => Vec::new(),
+            };
+            (now_ms, state, answer)
         })?;
         let Some(turned) = turned else {
             return Ok("refused".to_owned());
         };
         let effects = self.token_effects(key, &token, payload, amount, &turned.answer)?;
-        self.wrote(&turned, &[key], now_ms, effects)?;
-        Ok(format!("{key} {token} {payload} {:?}", turned.answer.0))
+        if turned.answer.1 == TokenState::New {
+            self.remembered += 1;
+        }
+        self.wrote(&turned, &[key], turned.answer.0, effects)?;
+        Ok(format!("{key} {token} {payload} {:?}", turned.answer.1))
     }
 
     fn token_effects(
@@ -53,9 +58,9 @@ impl Run {
         token: &str,
         payload: u64,
         amount: i64,
-        (state, answer): &(TokenState, Vec<u8>),
+        (now_ms, state, answer): &(u64, TokenState, Vec<u8>),
     ) -> Result<Vec<Effect>, Violation> {
-        let (now, now_ms) = (self.expected.now(), self.world.now_ms());
+        let (now, now_ms) = (self.expected.now(), *now_ms);
         let window_ms = self.settings.token_window_ms;
         let known = now
             .tokens
@@ -95,6 +100,11 @@ impl Run {
                 }])
             }
             (TokenState::OtherPayload, Some(known)) if known.payload != payload => Ok(Vec::new()),
+            (TokenState::Full, known)
+                if known.is_none_or(|known| known.may_be_gone) && self.remembered >= self.settings.token_limit =>
+            {
+                Ok(Vec::new())
+            }
             _ => violated(format!(
                 "{token} with payload {payload} is {state:?}, known is {known:?}"
             )),

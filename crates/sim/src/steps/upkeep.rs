@@ -9,6 +9,9 @@ use crate::random::Rng;
 use crate::run::{Run, Trouble};
 use crate::violation::{Violation, violated};
 
+/// What a slow disk makes of one step.
+const MOST_OF_A_STEP_MS: u64 = 3_600_000;
+
 impl Run {
     pub(super) fn upkeep(
         &mut self,
@@ -19,15 +22,20 @@ impl Run {
         Ok(format!("{name} {done}"))
     }
 
-    /// A slice of sweeping: tokens whose window has passed may be gone.
+    /// A slice of sweeping.
     pub(super) fn tidy(&mut self) -> Result<String, Violation> {
-        let (now_ms, window_ms) = (self.world.now_ms(), self.settings.token_window_ms);
+        self.tokens_may_go();
+        self.upkeep("tidy", Engine::tidy)
+    }
+
+    /// Somebody sweeps during this step: tokens whose window has passed by its end may be gone.
+    pub(crate) fn tokens_may_go(&mut self) {
+        let (now_ms, window_ms) = (self.world.now_ms() + MOST_OF_A_STEP_MS, self.settings.token_window_ms);
         self.expected.both(|state| {
             for token in state.tokens.values_mut() {
                 token.may_be_gone |= token.time_ms.saturating_add(window_ms) <= now_ms;
             }
         });
-        self.upkeep("tidy", Engine::tidy)
     }
 
     fn any_policy(&self, rng: &mut Rng, namespace: &str) -> Policy {
@@ -93,9 +101,5 @@ impl Run {
             self.expected.wrote(self.expected.last() + 1, vec![effect])?;
         }
         Ok(format!("{name} {policy:?} {answer:?}"))
-    }
-
-    fn may_refuse(&self) -> bool {
-        self.faults != tally_store::Faults::none() || self.world.disk.is_full()
     }
 }

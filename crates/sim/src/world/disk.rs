@@ -3,15 +3,18 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::io;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use tally_engine::{Disk, File};
 
-use super::Crash;
+use super::meanwhile::Place;
 use super::power::{Goes, Power};
+use super::{Crash, Meanwhile, SimClock};
 use crate::random::Rng;
 
+/// No write or sync is going to fail.
+const NEVER: u64 = u64::MAX;
 /// What a disk writes whole or not at all, in bytes.
 const SECTOR: usize = 512;
 
@@ -25,10 +28,25 @@ struct Shared {
     power: Arc<Power>,
     /// There is no room for another file.
     full: AtomicBool,
-    /// The next write or sync fails.
-    fails: AtomicBool,
-    /// A write or sync has failed since the last start.
+    /// After so many more writes and syncs one fails; `NEVER`: none.
+    fails: AtomicU64,
+    /// Nothing comes back: nobody may have to wait for it.
+    stuck: AtomicBool,
+    /// The next read fails.
+    reads_fail: AtomicBool,
+    /// A read, write or sync has failed since the last start.
     failed: AtomicBool,
+    /// How many milliseconds each write and sync takes at most.
+    slow_ms: AtomicU64,
+    clock: Arc<SimClock>,
+    meanwhile: Arc<Meanwhile>,
+}
+
+/// All that is on a disk: what somebody copies, and puts back later.
+#[derive(Clone)]
+pub(crate) struct Image {
+    files: Vec<Content>,
+    names: BTreeMap<String, usize>,
 }
 
 struct State {
@@ -44,10 +62,12 @@ struct Content {
     synced: Vec<u8>,
     /// The versions of each sector that was written since the last sync.
     versions: BTreeMap<usize, Vec<Vec<u8>>>,
+    /// Sectors that a sync failed to write: they are taken for clean, and no later sync writes them unless they are written again.
+    lost: BTreeSet<usize>,
 }
 
 impl SimDisk {
-    pub(super) fn new(power: Arc<Power>, seed: u64) -> Self {
+    pub(super) fn new(power: Arc<Power>, clock: Arc<SimClock>, meanwhile: Arc<Meanwhile>, seed: u64) -> Self {
         Self {
             shared: Arc::new(Shared {
                 state: Mutex::new(State {
@@ -58,8 +78,13 @@ impl SimDisk {
                 }),
                 power,
                 full: AtomicBool::new(false),
-                fails: AtomicBool::new(false),
+                fails: AtomicU64::new(NEVER),
+                stuck: AtomicBool::new(false),
+                reads_fail: AtomicBool::new(false),
                 failed: AtomicBool::new(false),
+                slow_ms: AtomicU64::new(0),
+                clock,
+                meanwhile,
             }),
         }
     }
@@ -74,9 +99,50 @@ impl SimDisk {
         self.shared.full.load(Ordering::Relaxed)
     }
 
-    /// The next write or sync fails.
-    pub(crate) fn fail_next(&self) {
-        self.shared.fails.store(true, Ordering::Relaxed);
+    /// After so many more writes and syncs, one fails.
+    pub(crate) fn fail_after(&self, more: u64) {
+        self.shared.fails.store(more, Ordering::Relaxed);
+    }
+
+    /// The next read fails.
+    pub(crate) fn fail_next_read(&self) {
+        self.shared.reads_fail.store(true, Ordering::Relaxed);
+    }
+
+    /// From now on no write or sync comes back, or they do again. The simulation has one thread: whoever waits is a bug of it.
+    pub(crate) fn set_stuck(&self, stuck: bool) {
+        self.shared.stuck.store(stuck, Ordering::Relaxed);
+    }
+
+    /// From now on a write or sync takes up to so many milliseconds; answers how many until now.
+    pub(crate) fn slow_down(&self, slow_ms: u64) -> u64 {
+        self.shared.slow_ms.swap(slow_ms, Ordering::Relaxed)
+    }
+
+    /// What is on it.
+    pub(crate) fn image(&self) -> Image {
+        let state = self.shared.state();
+        Image {
+            files: state.files.clone(),
+            names: state.names.clone(),
+        }
+    }
+
+    /// Everything on it is gone; in its place is what was copied, if anything was.
+    pub(crate) fn put_back(&self, image: Option<Image>) {
+        let mut state = self.shared.state();
+        let Image { files, names } = image.unwrap_or(Image {
+            files: Vec::new(),
+            names: BTreeMap::new(),
+        });
+        state.files = files;
+        for file in &mut state.files {
+            file.synced = file.bytes.clone();
+            file.versions.clear();
+            file.lost.clear();
+        }
+        state.synced_names.clone_from(&names);
+        state.names = names;
     }
 
     /// Whether one has failed since the last start.
@@ -86,7 +152,9 @@ impl SimDisk {
 
     /// The process has ended. After a loss of power: what is left of everything that was not synced.
     pub(super) fn restart(&self, crash: Crash, seed: u64) {
-        self.shared.fails.store(false, Ordering::Relaxed);
+        self.shared.fails.store(NEVER, Ordering::Relaxed);
+        self.shared.reads_fail.store(false, Ordering::Relaxed);
+        self.shared.stuck.store(false, Ordering::Relaxed);
         self.shared.failed.store(false, Ordering::Relaxed);
         if crash == Crash::Power {
             let mut rng = Rng::of_part(seed, 0xC4A5);
@@ -102,11 +170,26 @@ impl Shared {
 
     /// A write or sync begins: whether it is done, and what is answered.
     fn begin(&self) -> (Goes, io::Result<()>) {
+        assert!(
+            !self.stuck.load(Ordering::Relaxed),
+            "something waits for a disk that is stuck"
+        );
+        self.meanwhile.come(Place::Disk);
+        let slow_ms = self.slow_ms.load(Ordering::Relaxed);
+        if slow_ms > 0 {
+            let took_ms = self.state().rng.below(slow_ms);
+            self.clock.now_ms.fetch_add(took_ms, Ordering::Relaxed);
+        }
         let goes = self.power.operation();
         if goes != Goes::Well {
             return (goes, Err(io::Error::other("the power is off")));
         }
-        if self.fails.swap(false, Ordering::Relaxed) {
+        let more = self.fails.load(Ordering::Relaxed);
+        self.fails.store(
+            if more == NEVER { NEVER } else { more.wrapping_sub(1) },
+            Ordering::Relaxed,
+        );
+        if more == 0 {
             self.failed.store(true, Ordering::Relaxed);
             return (Goes::Last, Err(io::Error::other("the disk fails this one")));
         }
@@ -157,6 +240,23 @@ impl Content {
         }
         self.bytes.clone_from(&left);
         self.synced = left;
+        self.lost.clear();
+    }
+
+    /// `done`: or it failed.
+    fn sync(&mut self, done: bool) {
+        let written = std::mem::take(&mut self.versions);
+        if !done {
+            self.lost.extend(written.into_keys());
+            return;
+        }
+        self.synced.resize(self.bytes.len(), 0);
+        for sector in written.into_keys() {
+            self.lost.remove(&sector);
+            let until = (sector + 1).saturating_mul(SECTOR).min(self.bytes.len());
+            let now = self.bytes.get(sector * SECTOR..until).unwrap_or_default();
+            put(&mut self.synced, sector * SECTOR, now);
+        }
     }
 
     fn write(&mut self, bytes: &[u8], offset: usize) {
@@ -267,6 +367,10 @@ impl File for SimFile {
         if self.shared.power.is_off() {
             return Err(io::Error::other("the power is off"));
         }
+        if self.shared.reads_fail.swap(false, Ordering::Relaxed) {
+            self.shared.failed.store(true, Ordering::Relaxed);
+            return Err(io::Error::other("the disk fails this read"));
+        }
         let state = self.shared.state();
         let bytes = state
             .files
@@ -287,9 +391,11 @@ impl File for SimFile {
         let (goes, answer) = self.shared.begin();
         let mut state = self.shared.state();
         let done = goes == Goes::Well || (goes == Goes::Last && state.rng.percent(50));
-        if let Some(file) = state.files.get_mut(self.index).filter(|_| done) {
-            file.synced = file.bytes.clone();
-            file.versions.clear();
+        if let Some(file) = state.files.get_mut(self.index) {
+            // A process that is killed leaves what it wrote to the system, which writes it in its own time.
+            if done || !self.shared.power.is_off() {
+                file.sync(done);
+            }
         }
         answer
     }

@@ -2,6 +2,7 @@
 //! the same moment. Guards nothing itself: it only does what real ones may do.
 
 mod disk;
+mod meanwhile;
 mod power;
 mod store;
 
@@ -12,7 +13,8 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use tally_engine::{Clock, Random, Settings, World};
 use tally_store::{Faults, Model};
 
-pub(crate) use disk::SimDisk;
+pub(crate) use disk::{Image, SimDisk};
+pub(crate) use meanwhile::{Meanwhile, Place};
 pub(crate) use power::Power;
 use store::SimStore;
 
@@ -62,6 +64,7 @@ pub(crate) struct SimWorld {
     pub(crate) disk: Arc<SimDisk>,
     pub(crate) model: Arc<Model>,
     pub(crate) power: Arc<Power>,
+    pub(crate) meanwhile: Arc<Meanwhile>,
     random: Arc<SimRandom>,
     store: Arc<SimStore>,
 }
@@ -77,16 +80,24 @@ impl SimWorld {
         // Some worlds are of one disk: then heads of what was deleted go, too.
         let forgets = Rng::of_part(seed, 0xF063_0475).percent(50);
         let model = Arc::new(if forgets { model.forgetful() } else { model });
+        let meanwhile = Arc::new(Meanwhile::default());
+        let clock = Arc::new(SimClock {
+            now_ms: AtomicU64::new(START_MS),
+            ticks: AtomicU64::new(0),
+        });
+        let disk = SimDisk::new(Arc::clone(&power), Arc::clone(&clock), Arc::clone(&meanwhile), seed);
         Self {
-            clock: Arc::new(SimClock {
-                now_ms: AtomicU64::new(START_MS),
-                ticks: AtomicU64::new(0),
-            }),
-            disk: Arc::new(SimDisk::new(Arc::clone(&power), seed)),
-            store: Arc::new(SimStore::new(Arc::clone(&model), Arc::clone(&power))),
+            clock,
+            disk: Arc::new(disk),
+            store: Arc::new(SimStore::new(
+                Arc::clone(&model),
+                Arc::clone(&power),
+                Arc::clone(&meanwhile),
+            )),
             random: Arc::new(SimRandom(AtomicU64::new(seed))),
             model,
             power,
+            meanwhile,
         }
     }
 
@@ -110,6 +121,7 @@ impl SimWorld {
 
     /// The process has ended; what follows is what the next one finds.
     pub(crate) fn restart(&self, crash: Crash, seed: u64) {
+        self.meanwhile.end();
         self.disk.restart(crash, seed);
         if crash == Crash::Power {
             self.model.crash(seed);
@@ -120,7 +132,7 @@ impl SimWorld {
 }
 
 /// Small limits, so that segments rotate and counters are evicted in a short run.
-pub(crate) fn settings(segment_bytes: u64, hot_budget_bytes: u64) -> Settings {
+pub(crate) fn settings(segment_bytes: u64, hot_budget_bytes: u64, token_limit: u64) -> Settings {
     Settings {
         dir: PathBuf::from("simulated"),
         journal_segment_bytes: segment_bytes,
@@ -130,6 +142,6 @@ pub(crate) fn settings(segment_bytes: u64, hot_budget_bytes: u64) -> Settings {
         round_interval_ms: 5_000,
         hot_budget_bytes,
         token_window_ms: 24 * 3_600_000,
-        token_limit: 1_000_000,
+        token_limit,
     }
 }

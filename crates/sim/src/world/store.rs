@@ -4,19 +4,27 @@ use std::sync::Arc;
 
 use tally_store::{Addresses, Batch, Model, NameCursor, Order, Range, Store, StoreError, Swap, Swapped, Table, Visit};
 
+use super::Meanwhile;
+use super::meanwhile::Place;
 use super::power::{Goes, Power};
 
 pub(crate) struct SimStore {
     model: Arc<Model>,
     power: Arc<Power>,
+    meanwhile: Arc<Meanwhile>,
 }
 
 impl SimStore {
-    pub(super) fn new(model: Arc<Model>, power: Arc<Power>) -> Self {
-        Self { model, power }
+    pub(super) fn new(model: Arc<Model>, power: Arc<Power>, meanwhile: Arc<Meanwhile>) -> Self {
+        Self {
+            model,
+            power,
+            meanwhile,
+        }
     }
 
-    fn write(&self) -> Result<(), StoreError> {
+    fn write(&self, place: Place) -> Result<(), StoreError> {
+        self.meanwhile.come(place);
         match self.power.operation() {
             Goes::Well => {}
             // The model does what it likes with this one, and fails everything after it.
@@ -27,6 +35,7 @@ impl SimStore {
     }
 
     fn read(&self) -> Result<(), StoreError> {
+        self.meanwhile.come(Place::Store);
         if self.power.is_off() { Err(off()) } else { Ok(()) }
     }
 }
@@ -37,12 +46,12 @@ fn off() -> StoreError {
 
 impl Store for SimStore {
     fn put(&self, rows: &Batch, order: Order) -> Result<(), StoreError> {
-        self.write()?;
+        self.write(Place::Put)?;
         self.model.put(rows, order)
     }
 
     fn remove(&self, rows: &Batch) -> Result<(), StoreError> {
-        self.write()?;
+        self.write(Place::Store)?;
         self.model.remove(rows)
     }
 
@@ -83,12 +92,12 @@ impl Store for SimStore {
     }
 
     fn swap(&self, swap: Swap<'_>) -> Result<Swapped, StoreError> {
-        self.write()?;
+        self.write(Place::Store)?;
         self.model.swap(swap)
     }
 
     fn durable(&self) -> Result<(), StoreError> {
-        self.write()?;
+        self.write(Place::Store)?;
         self.model.durable()
     }
 

@@ -72,6 +72,11 @@ impl Model {
         self.state.lock().operations
     }
 
+    /// How often it did something on purpose that a perfect store does not do.
+    pub fn faulted(&self) -> u64 {
+        self.state.lock().faulted
+    }
+
     /// How many rows were asked for by address and how many ranges and walks were read.
     pub fn reads(&self) -> u64 {
         self.state.lock().reads

@@ -18,6 +18,7 @@ pub(super) struct State {
     pub(super) forgetful: bool,
     pub(super) operations: u64,
     pub(super) reads: u64,
+    pub(super) faulted: u64,
     pub(super) broken_words: u64,
     pub(super) fail_from: Option<u64>,
     pub(super) late: Vec<Late>,
@@ -45,6 +46,7 @@ impl State {
             forgetful: false,
             operations: 0,
             reads: 0,
+            faulted: 0,
             broken_words: 0,
             fail_from: None,
             late: Vec::new(),
@@ -85,6 +87,7 @@ impl State {
         if !self.random.happens(self.faults.reads_fail) {
             return Ends::Well;
         }
+        self.faulted = self.faulted.saturating_add(1);
         let rows = self.random.below((found as u64).saturating_add(1));
         Ends::After(usize::try_from(rows).unwrap_or(0))
     }
@@ -184,6 +187,7 @@ impl State {
         }
         self.arrive(ARRIVES);
         Ok(if self.random.happens(fails) {
+            self.faulted = self.faulted.saturating_add(1);
             Goes::Partly
         } else {
             Goes::Well
@@ -194,6 +198,7 @@ impl State {
     fn write_row(&mut self, place: Place, write: Write, late: Write, goes: Goes) {
         if goes == Goes::Well {
             if self.random.happens(self.faults.writes_repeat) {
+                self.faulted = self.faulted.saturating_add(1);
                 self.send_late(Late::Row(place.clone(), late));
             }
             self.apply(place, write);

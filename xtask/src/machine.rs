@@ -55,6 +55,18 @@ pub(crate) const TEST: [Need; 6] = [
     },
 ];
 
+/// What a Cassandra of our own takes.
+pub(crate) const CASSANDRA: [Need; 2] = [
+    Need {
+        program: "java",
+        package: "openjdk-17-jre-headless",
+    },
+    Need {
+        program: "mvn",
+        package: "maven",
+    },
+];
+
 /// What the benchmarks use.
 pub(crate) const RIVAL: [Need; 2] = [
     Need {

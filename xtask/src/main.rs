@@ -14,6 +14,7 @@
 
 mod artifacts;
 mod bench;
+mod cassandra;
 mod check;
 mod child;
 mod clients;
@@ -56,6 +57,10 @@ cargo xtask COMMAND
            --quick          fewer and shorter rounds
            --write          put the tables into docs/benchmarks.md
            --scale SIZE     1m, 10m or 100m counters under 1 GiB, instead of the rows
+  cassandra  a real cluster of three nodes on this machine, until Ctrl-C
+           --nodes N        so many nodes
+           --periodic       with a commit log that Tally refuses
+           --passwords      with users and passwords
   sim    the seeded simulation of the engine, in release: --seeds N, --seed N, and what `-- --help` says
   torture MODE|all  faults made to the real binary, and what it holds afterwards: kill, power,
                     disk, eio, corrupt, clone, flood, tokens, restart
@@ -88,6 +93,7 @@ fn dispatch(arguments: &[String]) -> Result<()> {
         "run" => run::run(options),
         "test" => test::test(options),
         "bench" => bench::bench(options),
+        "cassandra" => cassandra::cassandra(options),
         "check" => check::check(),
         "tidy" => tidy::tidy(),
         "sim" => check::simulate(options),

@@ -6,7 +6,7 @@ use anyhow::{Context, Result, bail, ensure};
 
 use crate::place::Place;
 use crate::steps::Steps;
-use crate::{artifacts, check, child, clients, command, machine, sample, tally, torture, ui};
+use crate::{artifacts, cassandra, check, child, clients, command, machine, sample, tally, torture, ui};
 
 pub(crate) fn test(arguments: &[String]) -> Result<()> {
     child::end_all_on_interrupt()?;
@@ -24,6 +24,7 @@ pub(crate) fn test(arguments: &[String]) -> Result<()> {
     let binary = place.binary("release");
     if steps.step("release build", || artifacts::server(&place, "release").map(drop)) {
         on_the_binary(&mut steps, &place, &binary);
+        cassandra::steps(&mut steps, &place);
     }
     steps.close()
 }
@@ -48,7 +49,11 @@ fn words(arguments: &[String]) -> Result<&[String]> {
 
 /// Each tool that is lacking fails here with its name, and again where it is used: nothing passes by being skipped.
 fn obtain() -> Result<()> {
-    let needs: Vec<_> = machine::TEST.into_iter().chain(machine::NODE).collect();
+    let needs: Vec<_> = machine::TEST
+        .into_iter()
+        .chain(machine::NODE)
+        .chain(machine::CASSANDRA)
+        .collect();
     let lacking = machine::obtain(&needs);
     ensure!(lacking.is_empty(), "still lacking: {}", lacking.join(" "));
     Ok(())

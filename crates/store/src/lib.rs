@@ -7,6 +7,8 @@
 mod batch;
 #[cfg(feature = "contract")]
 pub mod contract;
+#[cfg(feature = "cql")]
+mod cql;
 #[cfg(feature = "embedded")]
 mod embedded;
 mod error;
@@ -14,6 +16,8 @@ mod model;
 mod store;
 
 pub use batch::{Address, Addresses, Batch, Row};
+#[cfg(feature = "cql")]
+pub use cql::{Cql, CqlConsistency, CqlPartitions, CqlPassword, CqlSettings};
 #[cfg(feature = "embedded")]
 pub use embedded::{Embedded, EmbeddedSettings};
 pub use error::StoreError;

@@ -19,11 +19,13 @@ pub enum Table {
     Policies,
     /// Writers' rows: touched only by [`Store::swap`].
     Writers,
+    /// Heartbeats of the nodes that share the store.
+    Nodes,
 }
 
 impl Table {
     /// All.
-    pub const ALL: [Self; 7] = [
+    pub const ALL: [Self; 8] = [
         Self::Counters,
         Self::Windows,
         Self::Names,
@@ -31,6 +33,7 @@ impl Table {
         Self::Ledger,
         Self::Policies,
         Self::Writers,
+        Self::Nodes,
     ];
 }
 

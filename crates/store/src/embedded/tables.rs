@@ -16,6 +16,7 @@ pub(super) struct Tables {
     ledger: Keyspace,
     policies: Keyspace,
     writers: Keyspace,
+    nodes: Keyspace,
 }
 
 impl Tables {
@@ -33,6 +34,7 @@ impl Tables {
             ledger: open(Table::Ledger)?,
             policies: open(Table::Policies)?,
             writers: open(Table::Writers)?,
+            nodes: open(Table::Nodes)?,
         })
     }
 
@@ -51,6 +53,7 @@ impl Tables {
             Table::Ledger => &self.ledger,
             Table::Policies => &self.policies,
             Table::Writers => &self.writers,
+            Table::Nodes => &self.nodes,
         }
     }
 }
@@ -67,6 +70,7 @@ fn name(table: Table) -> &'static str {
         Table::Ledger => "ledger",
         Table::Policies => "policies",
         Table::Writers => "writers",
+        Table::Nodes => "nodes",
     }
 }
 
@@ -74,7 +78,7 @@ fn name(table: Table) -> &'static str {
 fn options(table: Table, settings: &EmbeddedSettings) -> KeyspaceCreateOptions {
     let memtable_bytes = match table {
         Table::Counters | Table::Windows | Table::Names | Table::Tokens => settings.memtable_bytes,
-        Table::Ledger | Table::Policies | Table::Writers => settings.memtable_bytes / 4,
+        Table::Ledger | Table::Policies | Table::Writers | Table::Nodes => settings.memtable_bytes / 4,
     };
     KeyspaceCreateOptions::default()
         .manual_journal_persist(true)

@@ -1,0 +1,113 @@
+//! The driver's errors, named for what the caller should do. What was sent and not answered may have been applied, now or later;
+//! all that is sent may be sent again.
+
+use scylla::errors::{
+    DbError, ExecutionError, IntoRowsResultError, NewSessionError, PrepareError, RequestAttemptError, RowsError,
+};
+
+use crate::StoreError;
+
+/// An error of a request.
+pub(super) trait Failure {
+    /// What the cluster itself said, if it did.
+    fn said(&self) -> Option<(&DbError, &str)>;
+    /// In words.
+    fn text(&self) -> String;
+}
+
+impl Failure for ExecutionError {
+    fn said(&self) -> Option<(&DbError, &str)> {
+        match self {
+            Self::LastAttemptError(error) => attempt(error),
+            Self::PrepareError(error) => error.said(),
+            _ => None,
+        }
+    }
+
+    fn text(&self) -> String {
+        self.to_string()
+    }
+}
+
+impl Failure for PrepareError {
+    fn said(&self) -> Option<(&DbError, &str)> {
+        match self {
+            Self::AllAttemptsFailed { first_attempt } => attempt(first_attempt),
+            _ => None,
+        }
+    }
+
+    fn text(&self) -> String {
+        self.to_string()
+    }
+}
+
+fn attempt(error: &RequestAttemptError) -> Option<(&DbError, &str)> {
+    match error {
+        RequestAttemptError::DbError(error, text) => Some((error, text)),
+        _ => None,
+    }
+}
+
+/// Of any request.
+pub(super) fn of(error: &impl Failure) -> StoreError {
+    match error.said() {
+        Some((DbError::Unauthorized, said)) => StoreError::Refused(format!(
+            "the user may not do what Tally needs: {said}; grant it SELECT and MODIFY on the keyspace, and CREATE where Tally is to create it"
+        )),
+        Some((DbError::Unavailable { required, alive, .. }, _)) => StoreError::Unavailable(format!(
+            "the cluster lacks nodes: {required} replicas must answer and {alive} live"
+        )),
+        Some((
+            DbError::WriteTimeout { received, required, .. } | DbError::WriteFailure { received, required, .. },
+            _,
+        )) => StoreError::Unavailable(format!(
+            "{received} of {required} replicas answered a write; it may have been applied"
+        )),
+        Some((DbError::SyntaxError | DbError::Invalid | DbError::ConfigError | DbError::ProtocolError, said)) => {
+            StoreError::Refused(format!("the cluster refused a request: {said}"))
+        }
+        _ => StoreError::Unavailable(format!("{}; what was sent may have been applied", error.text())),
+    }
+}
+
+/// Whether a conditional write that failed so is settled only by repeating it; an error that cannot be settled so is the caller's.
+pub(super) fn is_unknown(error: &ExecutionError) -> bool {
+    /// `CAS_WRITE_UNKNOWN` of the protocol.
+    const CAS_WRITE_UNKNOWN: i32 = 0x1700;
+    matches!(
+        error.said(),
+        Some((
+            DbError::WriteTimeout { .. }
+                | DbError::ReadTimeout { .. }
+                | DbError::Overloaded
+                | DbError::Other(CAS_WRITE_UNKNOWN),
+            _
+        ))
+    )
+}
+
+/// Of a connection to the cluster.
+pub(super) fn connect(error: &NewSessionError, hosts: &[String]) -> StoreError {
+    // The driver wraps what a node said in several layers, of which the innermost is said here.
+    let all = format!("{error:?}");
+    if all.contains("AuthenticationError") || all.contains("MissingAuthentication") {
+        return StoreError::Refused(
+            "the cluster did not take the user and password; set the store's user and password".into(),
+        );
+    }
+    match error {
+        NewSessionError::IllegalConfig(text) => StoreError::Refused(format!("the store's settings: {text}")),
+        error => StoreError::Unavailable(format!("no node of {} answers: {error}", hosts.join(","))),
+    }
+}
+
+/// Of rows that are not what the statement asks for.
+pub(super) fn rows(error: &IntoRowsResultError) -> StoreError {
+    StoreError::Corrupt(error.to_string())
+}
+
+/// Of a row's columns.
+pub(super) fn columns(error: &RowsError) -> StoreError {
+    StoreError::Corrupt(error.to_string())
+}

@@ -1,0 +1,156 @@
+//! A real Apache Cassandra that we started: its published jars, one to three nodes on 127.0.0.1, .2, .3, on fresh ports in a fresh
+//! folder. Guards: only what was started here is ended. Does not: look like a production cluster (heaps are as small as they work).
+
+mod node;
+mod steps;
+
+use std::net::TcpListener;
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use anyhow::{Context, Result, bail, ensure};
+use tempfile::TempDir;
+
+use crate::place::Place;
+use crate::{child, command, machine};
+use node::Node;
+
+pub(crate) use steps::steps;
+
+const VERSION: &str = "5.0.6";
+const MOST_NODES: usize = 3;
+
+/// What a cluster is like.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Shape {
+    pub(crate) nodes: usize,
+    /// With a commit log that is synced after it has acknowledged: what Tally must notice.
+    pub(crate) periodic: bool,
+    /// With users and passwords (`cassandra`, `cassandra` is there at first).
+    pub(crate) passwords: bool,
+}
+
+impl Shape {
+    /// A cluster as docs/cassandra.md says it should be.
+    pub(crate) fn of(nodes: usize) -> Self {
+        Self {
+            nodes,
+            periodic: false,
+            passwords: false,
+        }
+    }
+}
+
+/// Nodes that serve; dropping it kills them and removes their data.
+#[derive(Debug)]
+pub(crate) struct Cluster {
+    nodes: Vec<Node>,
+    port: u16,
+    _folder: TempDir,
+}
+
+impl Cluster {
+    /// Starts a cluster, one node after the other, and waits until all serve clients.
+    pub(crate) fn start(place: &Place, shape: Shape) -> Result<Self> {
+        ensure!(
+            (1..=MOST_NODES).contains(&shape.nodes),
+            "a cluster has 1 to {MOST_NODES} nodes"
+        );
+        let jars = jars(place)?;
+        let folder = place.fresh("cassandra")?;
+        let (port, storage_port) = (free_port()?, free_port()?);
+        let mut nodes = Vec::new();
+        for number in 1..=shape.nodes {
+            let settings = node::Settings {
+                number,
+                folder: folder.path().join(format!("node{number}")),
+                jars: jars.clone(),
+                port,
+                storage_port,
+                jmx_port: free_port()?,
+                shape,
+            };
+            nodes.push(Node::start(settings)?);
+        }
+        Ok(Self {
+            nodes,
+            port,
+            _folder: folder,
+        })
+    }
+
+    /// How `--store` names it, with a keyspace.
+    pub(crate) fn url(&self, keyspace: &str) -> String {
+        format!("cql://{}/{keyspace}", self.hosts())
+    }
+
+    /// The nodes as `HOST,HOST:PORT`.
+    pub(crate) fn hosts(&self) -> String {
+        let hosts: Vec<String> = self.nodes.iter().map(Node::host).collect();
+        format!("{}:{}", hosts.join(","), self.port)
+    }
+
+    /// How many copies of each row a keyspace may have.
+    pub(crate) fn copies(&self) -> usize {
+        self.nodes.len()
+    }
+}
+
+/// `cargo xtask cassandra`: a cluster that stays until Ctrl-C.
+pub(crate) fn cassandra(arguments: &[String]) -> Result<()> {
+    child::end_all_on_interrupt()?;
+    let mut shape = Shape::of(MOST_NODES);
+    let mut arguments = arguments.iter();
+    while let Some(argument) = arguments.next() {
+        match argument.as_str() {
+            "--nodes" => shape.nodes = arguments.next().context("--nodes takes a number")?.parse()?,
+            "--periodic" => shape.periodic = true,
+            "--passwords" => shape.passwords = true,
+            other => bail!("cassandra does not know {other}"),
+        }
+    }
+    let place = Place::find()?;
+    let cluster = Cluster::start(&place, shape)?;
+    println!(
+        "ready {} (replication {}); Ctrl-C ends it and removes its data",
+        cluster.url("tally"),
+        cluster.copies()
+    );
+    loop {
+        std::thread::sleep(Duration::from_hours(1));
+    }
+}
+
+/// Obtains Cassandra's jars with Maven, once for a build folder.
+fn jars(place: &Place) -> Result<PathBuf> {
+    let lacking = machine::obtain(&machine::CASSANDRA);
+    ensure!(lacking.is_empty(), "still lacking: {}", lacking.join(" "));
+    let jars = place.kept(&format!("cassandra-{VERSION}"))?;
+    let done = jars.join("complete");
+    if done.is_file() {
+        return Ok(jars);
+    }
+    let output = format!("-DoutputDirectory={}", jars.display());
+    let arguments = [
+        "-q",
+        "-B",
+        "-f",
+        "xtask/engines/cassandra.pom.xml",
+        "dependency:copy-dependencies",
+        &output,
+    ];
+    command::run(&mut command::program("mvn", place.root(), &arguments))?;
+    ensure!(has_jar(&jars)?, "Maven brought no cassandra-all-{VERSION}.jar");
+    std::fs::write(&done, "")?;
+    Ok(jars)
+}
+
+fn has_jar(folder: &Path) -> Result<bool> {
+    Ok(folder.join(format!("cassandra-all-{VERSION}.jar")).try_exists()?)
+}
+
+/// A port that nobody listened on a moment ago.
+fn free_port() -> Result<u16> {
+    let listener = TcpListener::bind("127.0.0.1:0").context("no port is free")?;
+    Ok(listener.local_addr()?.port())
+}

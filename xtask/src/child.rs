@@ -112,7 +112,8 @@ fn running() -> std::sync::MutexGuard<'static, Vec<u32>> {
     RUNNING.lock().unwrap_or_else(std::sync::PoisonError::into_inner)
 }
 
-fn signal(id: u32, signal: Signal) {
+/// Sends a signal to a process that we started.
+pub(crate) fn signal(id: u32, signal: Signal) {
     let pid = i32::try_from(id).ok().and_then(Pid::from_raw);
     if let Some(pid) = pid
         && let Err(error) = kill_process(pid, signal)

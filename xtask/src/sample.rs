@@ -48,9 +48,16 @@ pub(crate) fn totals(place: &Place, binary: &Path) -> Result<()> {
     tally.stop()
 }
 
+/// Whether a server holds exactly the sample.
+pub(crate) fn exact(place: &Place, tally: &Tally) -> Result<()> {
+    let expected = independent(place)?;
+    compare(tally, &expected)?;
+    hours(tally, &expected)
+}
+
 /// Kills client and server while they count a file of fifty samples, three times, then counts it to its end: the
 /// totals are fifty times the sample's.
-pub(crate) fn killed(place: &Place, binary: &Path) -> Result<()> {
+pub(crate) fn killed(place: &Place, binary: &Path, store: Option<&str>) -> Result<()> {
     const SAMPLES: usize = 50;
     let mut expected = independent(place)?;
     for total in expected.values_mut() {
@@ -59,7 +66,7 @@ pub(crate) fn killed(place: &Place, binary: &Path) -> Result<()> {
     let folder = place.fresh("killed")?;
     let file = folder.path().join("fifty.ndjson");
     std::fs::write(&file, std::fs::read(events(place))?.repeat(SAMPLES))?;
-    let setup = Setup::new(binary, &folder.path().join("data"));
+    let setup = Setup::new(binary, &folder.path().join("data")).on(store);
     let mut counted = 0;
     for kill in 0_u8..3 {
         let tally = Tally::start(&setup)?;

@@ -46,6 +46,14 @@ impl Setup {
         }
     }
 
+    /// On another store than the embedded one.
+    pub(crate) fn on(mut self, store: Option<&str>) -> Self {
+        if let Some(store) = store {
+            self.settings.extend(["--store".to_owned(), store.to_owned()]);
+        }
+        self
+    }
+
     /// With an acknowledgement level of its own.
     pub(crate) fn ack(mut self, level: &str) -> Self {
         self.settings.extend(["--ack".to_owned(), level.to_owned()]);

@@ -24,7 +24,7 @@ pub(crate) fn test(arguments: &[String]) -> Result<()> {
     let binary = place.binary("release");
     if steps.step("release build", || artifacts::server(&place, "release").map(drop)) {
         on_the_binary(&mut steps, &place, &binary);
-        cassandra::steps(&mut steps, &place);
+        cassandra::steps(&mut steps, &place, &binary);
     }
     steps.close()
 }
@@ -33,7 +33,7 @@ pub(crate) fn test(arguments: &[String]) -> Result<()> {
 fn on_the_binary(steps: &mut Steps, place: &Place, binary: &Path) {
     steps.step("docs/config.md is fresh", || config_is_fresh(place, binary));
     steps.step("sample, counted exactly", || sample::totals(place, binary));
-    steps.step("sample, killed halfway", || sample::killed(place, binary));
+    steps.step("sample, killed halfway", || sample::killed(place, binary, None));
     torture::steps(steps, place, binary);
     clients::steps(steps, place, binary);
     steps.step("ui test", || ui::test(place, binary));

@@ -90,6 +90,10 @@ fn open(dir: &Path, memory_bytes: u64) -> Arc<Engine> {
     let settings = Settings {
         cut_damage: false,
         dir: dir.to_owned(),
+        node: "local".to_owned(),
+        token_walk_pause_ms: 0,
+        heartbeat_interval_ms: 0,
+        read_age_ms: 0,
         journal_segment_bytes: 64 << 20,
         journal_interval_ms: 100,
         journal_limit_bytes: 1 << 30,

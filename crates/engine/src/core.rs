@@ -9,9 +9,11 @@ use foldhash::quality::FixedState;
 use tally_counter::{Delta, Ends, Figures, Head, Minute, Outcome, Policy, Position};
 
 use crate::Settings;
+use crate::declared::DeclaredName;
 use crate::fold::{Fold, NO_LINK};
 use crate::journal::Tail;
 use crate::namespaces::Namespaces;
+use crate::sight::Sight;
 use crate::table::{Busy, CounterId, Round, Table};
 
 /// A token as it is remembered.
@@ -31,9 +33,21 @@ pub(crate) struct Open {
     pub(crate) fold: Fold,
     pub(crate) tokens: BTreeMap<Box<[u8]>, Token>,
     pub(crate) sources: BTreeMap<String, Figures>,
-    pub(crate) documents: BTreeMap<String, String>,
-    /// Policies that changed, encoded, by namespace.
-    pub(crate) policies: BTreeMap<String, Vec<u8>>,
+    /// Policies and documents that changed, by kind and name.
+    pub(crate) declared: BTreeMap<DeclaredName, Vec<u8>>,
+    /// Those that other nodes have declared and this one goes by from here on.
+    pub(crate) adopted: BTreeMap<DeclaredName, Vec<u8>>,
+}
+
+impl Open {
+    fn declare(&mut self, name: DeclaredName, value: Vec<u8>, adopted: bool) {
+        if adopted {
+            self.adopted.insert(name, value);
+        } else {
+            self.adopted.remove(&name);
+            self.declared.insert(name, value);
+        }
+    }
 }
 
 /// A round that was cut and is on its way to the store.
@@ -68,6 +82,10 @@ pub(crate) struct Core {
     pub(crate) stamp: u64,
     /// Writers that may still write, other than this node's.
     pub(crate) foreign: usize,
+    /// Those of them that other processes write: what is in memory is then only as others were last seen.
+    pub(crate) others: usize,
+    /// What is known of counters that others write too.
+    pub(crate) sight: Sight,
     /// Whether the journal has a spare segment.
     pub(crate) room: bool,
     /// Why nothing more may be written.
@@ -92,7 +110,7 @@ impl Core {
         Self {
             table: Table::new(hasher.clone(), budget.table_bytes),
             budget,
-            hasher,
+            hasher: hasher.clone(),
             round: Round(1),
             open: Open::default(),
             closing: None,
@@ -102,6 +120,8 @@ impl Core {
             token_counts: HashMap::new(),
             stamp: 0,
             foreign: 0,
+            others: 0,
+            sight: Sight::new(hasher),
             room: true,
             stopped: None,
             applied,
@@ -244,9 +264,10 @@ impl Core {
         }
     }
 
-    /// The effect of a policy.
-    pub(crate) fn apply_policy(&mut self, name: &str, policy: Policy) {
-        self.open.policies.insert(name.to_owned(), policy.encoded());
+    /// The effect of a policy; `adopted`: of another node's.
+    pub(crate) fn apply_policy(&mut self, name: &str, policy: Policy, adopted: bool) {
+        let declared = DeclaredName::policy(name);
+        self.open.declare(declared, policy.encoded(), adopted);
         let before = self.namespaces.len();
         self.namespaces.put(name, policy, true);
         if self.namespaces.len() != before {
@@ -264,9 +285,10 @@ impl Core {
     }
 
     /// The effect of a document.
-    pub(crate) fn apply_document(&mut self, name: &str, text: &str) {
+    pub(crate) fn apply_document(&mut self, name: &str, text: &str, adopted: bool) {
         self.documents.insert(name.to_owned(), text.to_owned());
-        self.open.documents.insert(name.to_owned(), text.to_owned());
+        let declared = DeclaredName::document(name);
+        self.open.declare(declared, text.as_bytes().to_vec(), adopted);
     }
 
     /// What the table and the rounds take in memory.

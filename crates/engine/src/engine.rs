@@ -1,18 +1,21 @@
 //! The engine's outside: turns, loads, syncs. It holds the lock for as long as a turn takes and never over I/O.
 
 use std::path::PathBuf;
-use std::sync::atomic::AtomicU64;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::task::{Poll, Waker};
 
 use parking_lot::{Condvar, Mutex};
 use tally_counter::{Key, Position};
 
 use crate::core::Core;
+use crate::declared::Newest;
 use crate::figures::EngineFigures;
 use crate::journal;
 use crate::load;
-use crate::plan::{Need, Plan, PlannedKey, ReadToken};
+use crate::nodes::Nodes;
+use crate::plan::{Need, Plan, ReadToken};
 use crate::registry::Registry;
+use crate::resolve::{keep_sights, resolve};
 use crate::round::Own;
 use crate::turn::Turn;
 use crate::waiters::Waiters;
@@ -23,6 +26,8 @@ use crate::{Blocked, Error, World};
 pub struct Settings {
     /// The node's data directory, for messages.
     pub dir: PathBuf,
+    /// The node's id, its own on a store that several share.
+    pub node: String,
     /// A segment of the journal, in bytes.
     pub journal_segment_bytes: u64,
     /// Adds at level `memory` are synced at the latest after this.
@@ -39,9 +44,20 @@ pub struct Settings {
     pub token_window_ms: u64,
     /// How many tokens a scope holds.
     pub token_limit: u64,
+    /// The pause between two walks over all tokens: none where a walk costs little.
+    pub token_walk_pause_ms: u64,
+    /// The time between heartbeats on a store that several nodes share; 0: the store is this node's alone.
+    pub heartbeat_interval_ms: u64,
+    /// How old what is known of other nodes' counts may be when a counter is read.
+    pub read_age_ms: u64,
 }
 
 impl Settings {
+    /// Whether other nodes may share the store.
+    pub(crate) fn is_shared(&self) -> bool {
+        self.heartbeat_interval_ms > 0
+    }
+
     /// The largest entry of the journal: what one request, EXEC or pipeline may write.
     pub fn entry_limit_bytes(&self) -> u64 {
         self.journal_segment_bytes / 8
@@ -74,6 +90,8 @@ pub struct Engine {
     /// The own writer's side of rounds; held for as long as one takes.
     pub(crate) own: Mutex<Own>,
     pub(crate) synced: AtomicU64,
+    /// Up to where the store has this node's adds.
+    pub(crate) applied: AtomicU64,
     pub(crate) waiters: Waiters,
     /// How long a sync takes of late, in microseconds.
     pub(crate) sync_us: AtomicU64,
@@ -83,6 +101,8 @@ pub struct Engine {
     pub(crate) wanted: Wanted,
     pub(crate) verifier: crate::verify::Verifier,
     pub(crate) node: String,
+    pub(crate) nodes: Nodes,
+    pub(crate) newest: Newest,
 }
 
 /// What the engine's threads are asked for.
@@ -95,6 +115,8 @@ pub(crate) struct Wanted {
     pub(crate) sync: Condvar,
     /// Wakes the thread that writes rounds.
     pub(crate) round: Condvar,
+    /// Wakes the others when they are to end.
+    pub(crate) end: Condvar,
 }
 
 #[derive(Default)]
@@ -112,8 +134,10 @@ impl Engine {
         self.hash(plan);
         let mut core = self.core.lock();
         self.admit(&mut core, plan)?;
-        self.install(&mut core, plan);
-        if resolve(&mut core, plan, now_ms) {
+        let now_us = self.world.clock.monotonic_us();
+        self.install(&mut core, plan, now_us);
+        let age_us = self.settings.read_age_ms.saturating_mul(1_000);
+        if resolve(&mut core, plan, now_ms, now_us, age_us) {
             plan.stamp = Some(core.stamp);
             return Err(Blocked::Load);
         }
@@ -186,10 +210,12 @@ impl Engine {
     }
 
     /// Puts what the plan has read into memory, unless it may be old by now.
-    fn install(&self, core: &mut Core, plan: &mut Plan) {
+    fn install(&self, core: &mut Core, plan: &mut Plan, now_us: u64) {
         if plan.stamp.is_some_and(|stamp| stamp != core.stamp) {
-            plan.unload();
+            keep_sights(core, plan);
         }
+        let at_us = plan.read_us.unwrap_or(now_us);
+        let own = self.registry.own();
         let Plan { bytes, keys, .. } = plan;
         for key in keys {
             let Some(snapshot) = &key.loaded else { continue };
@@ -197,8 +223,16 @@ impl Engine {
             let id = core.counter(key.hash.unwrap_or(0), name);
             let known = core.table.get(id).is_some_and(|counter| counter.loaded());
             // A reset goes by what was read, so that its value and what it has seen are of one moment.
-            if !known || (key.need == Need::Reset && core.foreign > 0) {
-                load::install(core, id, snapshot, self.registry.own(), &self.registry);
+            let resets = key.need == Need::Reset && core.foreign > 0;
+            if !known || resets {
+                load::install(core, id, snapshot, own, &self.registry);
+            } else if core.others > 0 && core.can_see(Some(id), snapshot) {
+                core.see(id, snapshot, own, &self.registry);
+            } else if core.others > 0 {
+                load::install(core, id, snapshot, own, &self.registry);
+            }
+            if core.others > 0 {
+                core.note_seen(id, snapshot, (at_us, now_us), own, &self.registry);
             }
         }
     }
@@ -208,7 +242,9 @@ impl Engine {
         let store = self.world.store.as_ref();
         let (mut cold, mut names) = (Vec::new(), Vec::new());
         let (mut unread, mut token_keys) = (Vec::new(), Vec::new());
+        let read_us = self.world.clock.monotonic_us();
         for plan in plans {
+            plan.read_us = Some(read_us);
             let Plan {
                 bytes, keys, tokens, ..
             } = plan;
@@ -236,6 +272,30 @@ impl Engine {
         Ok(())
     }
 
+    /// How many rounds the store has refused so far: to be taken before a write that is to be acknowledged by
+    /// [`Engine::poll_applied`].
+    pub fn refused_rounds(&self) -> u64 {
+        self.waiters.refused_rounds()
+    }
+
+    /// Ready when the store has everything up to `position`; an error when it has refused a round since `refused` (rounds go on being
+    /// tried, so that what was written is applied later). Those who wait share rounds.
+    pub fn poll_applied(&self, position: Position, refused: u64, waker: &Waker) -> Poll<Result<(), Error>> {
+        if self.applied.load(Ordering::Acquire) >= position.number() {
+            return Poll::Ready(Ok(()));
+        }
+        let poll = self.waiters.poll_applied(position, refused, waker, &self.applied);
+        if poll.is_pending() {
+            self.want_round();
+        }
+        poll
+    }
+
+    /// Why the store refused the last round, if it did.
+    pub fn store_failure(&self) -> Option<String> {
+        self.waiters.store_failure()
+    }
+
     /// Ready when a round or sync has lifted a limit since `seen` (an earlier answer; 0 at first); answers the new mark.
     pub fn poll_relieved(&self, seen: u64, waker: &Waker) -> Poll<u64> {
         self.waiters.poll_relieved(seen, waker)
@@ -257,59 +317,6 @@ impl Engine {
             self.wanted.round.notify_one();
         }
     }
-}
-
-/// Finds the plan's counters. `true`: some must be read first.
-fn resolve(core: &mut Core, plan: &mut Plan, now_ms: u64) -> bool {
-    let mut cold = 0_usize;
-    let Plan {
-        bytes, keys, tokens, ..
-    } = plan;
-    core.counts.lookups = core.counts.lookups.saturating_add(keys.len() as u64);
-    for some in keys.chunks_mut(FOUND_AT_ONCE) {
-        core.table.prefetch(some.iter().map(|key| key.hash.unwrap_or(0)));
-        for key in some {
-            find(core, bytes, key, now_ms);
-            cold = cold.saturating_add(usize::from(key.cold));
-        }
-    }
-    let hits = keys.len().saturating_sub(cold);
-    core.counts.hits = core.counts.hits.saturating_add(hits as u64);
-    let known = |key: &[u8]| {
-        core.open.tokens.contains_key(key)
-            || core
-                .closing
-                .as_ref()
-                .is_some_and(|closing| closing.open.tokens.contains_key(key))
-    };
-    let unknown = tokens
-        .iter()
-        .any(|token| matches!(token.loaded, ReadToken::Unread) && !known(&token.key));
-    cold > 0 || unknown
-}
-
-/// How many look-ups wait for memory together.
-const FOUND_AT_ONCE: usize = 32;
-
-/// Finds one counter, and whether it must be read first.
-fn find(core: &Core, bytes: &[u8], key: &mut PlannedKey, now_ms: u64) {
-    let name = Plan::name(bytes, key);
-    key.id = core.table.find(key.hash.unwrap_or(0), name);
-    let found = key.id.and_then(|id| core.table.get(id));
-    let loaded = found.is_some_and(|counter| counter.loaded());
-    let ended = found.is_some_and(|counter| counter.has_ended(now_ms));
-    // An end that is met is a reset, too: both go by what others have counted.
-    let resets = core.foreign > 0 && (ended || key.need == Need::Reset);
-    key.cold = key.loaded.is_none()
-        && match key.need {
-            Need::Blind if !loaded => {
-                let namespace = found.map_or_else(|| core.namespaces.of_name(name), |counter| counter.namespace());
-                let namespace = core.namespaces.get(namespace);
-                namespace.is_some_and(|namespace| namespace.expires)
-            }
-            Need::Blind => resets,
-            Need::Value | Need::Reset => !loaded || resets,
-        };
 }
 
 /// The hash of a request's payload that stands with its token: XXH3, 64 bits.

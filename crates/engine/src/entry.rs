@@ -12,6 +12,8 @@ const EVENT: u8 = 6;
 const REJECTED: u8 = 7;
 const POLICY: u8 = 8;
 const DOCUMENT: u8 = 9;
+const ADOPTED_POLICY: u8 = 10;
+const ADOPTED_DOCUMENT: u8 = 11;
 
 /// One operation of an entry.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -44,10 +46,18 @@ pub(crate) enum Op<'a> {
         reason: &'a str,
         which: &'a str,
     },
-    /// A namespace's policy, encoded, from here on.
-    Policy { namespace: &'a str, policy: &'a [u8] },
+    /// A namespace's policy, encoded, from here on; `adopted`: another node has declared it.
+    Policy {
+        namespace: &'a str,
+        policy: &'a [u8],
+        adopted: bool,
+    },
     /// A document's text from here on.
-    Document { name: &'a str, text: &'a str },
+    Document {
+        name: &'a str,
+        text: &'a str,
+        adopted: bool,
+    },
 }
 
 /// Begins an entry's content with the time of its turn.
@@ -106,13 +116,17 @@ pub(crate) fn put(out: &mut Vec<u8>, op: &Op<'_>) {
                 put_bytes(out, text.as_bytes());
             }
         }
-        Op::Policy { namespace, policy } => {
-            out.push(POLICY);
+        Op::Policy {
+            namespace,
+            policy,
+            adopted,
+        } => {
+            out.push(if *adopted { ADOPTED_POLICY } else { POLICY });
             put_bytes(out, namespace.as_bytes());
             put_bytes(out, policy);
         }
-        Op::Document { name, text } => {
-            out.push(DOCUMENT);
+        Op::Document { name, text, adopted } => {
+            out.push(if *adopted { ADOPTED_DOCUMENT } else { DOCUMENT });
             put_bytes(out, name.as_bytes());
             put_bytes(out, text.as_bytes());
         }
@@ -194,13 +208,15 @@ impl<'a> Entry<'a> {
                 reason: reader.text()?,
                 which: reader.text()?,
             },
-            POLICY => Op::Policy {
+            tag @ (POLICY | ADOPTED_POLICY) => Op::Policy {
                 namespace: reader.text()?,
                 policy: reader.bytes()?,
+                adopted: tag == ADOPTED_POLICY,
             },
-            DOCUMENT => Op::Document {
+            tag @ (DOCUMENT | ADOPTED_DOCUMENT) => Op::Document {
                 name: reader.text()?,
                 text: reader.text()?,
+                adopted: tag == ADOPTED_DOCUMENT,
             },
             _ => return Err(reader.corrupt()),
         })

@@ -6,7 +6,9 @@
 
 mod census;
 mod commit;
+mod copy;
 mod core;
+mod declared;
 mod engine;
 mod entry;
 mod error;
@@ -22,10 +24,13 @@ mod load;
 mod loss;
 mod names;
 mod namespaces;
+mod nodes;
 mod plan;
 mod recovery;
 mod registry;
+mod resolve;
 mod round;
+mod sight;
 mod source;
 mod sweep;
 mod system;
@@ -40,8 +45,10 @@ mod waiters;
 mod world;
 
 pub use commit::OnTheSpot;
+pub use copy::{CopyEnd, CopyPlace, CopyProgress, copy, verify_copy};
 pub use engine::{Engine, Settings, Turned, payload_hash};
 pub use error::{AddError, Blocked, Error};
+pub use nodes::{NodeFace, NodeView, beats};
 pub use plan::{KeyIndex, Need, Plan, TokenIndex};
 pub use source::{Fold, SourceWriter};
 pub use system::{SystemClock, SystemDisk, SystemRandom};

@@ -68,6 +68,14 @@ pub struct Plan {
     pub(crate) stamp: Option<u64>,
     /// Whether the turn may write; if not, it is taken even when the disk is full.
     pub(crate) writes: bool,
+    /// When what is loaded was read, in microseconds of the monotonic clock.
+    pub(crate) read_us: Option<u64>,
+    /// What others have counted is to be read from the first try of the turn on.
+    pub(crate) fresh: bool,
+    /// When that was, in microseconds of the monotonic clock.
+    pub(crate) asked_us: Option<u64>,
+    /// Nobody has asked: it is read before somebody does.
+    pub(crate) background: bool,
 }
 
 impl Default for Plan {
@@ -78,6 +86,10 @@ impl Default for Plan {
             tokens: Vec::new(),
             stamp: None,
             writes: true,
+            read_us: None,
+            fresh: false,
+            asked_us: None,
+            background: false,
         }
     }
 }
@@ -100,6 +112,19 @@ impl Plan {
         self.tokens.clear();
         self.stamp = None;
         self.writes = true;
+        self.read_us = None;
+        self.fresh = false;
+        self.asked_us = None;
+        self.background = false;
+    }
+
+    /// Values are to be those that the store has from now on, however lately they were read. Until [`Plan::clear`].
+    pub fn fresh(&mut self) {
+        self.fresh = true;
+    }
+
+    pub(crate) fn in_background(&mut self) {
+        self.background = true;
     }
 
     /// The turn will touch this counter. The same key may be planned several times.
@@ -143,17 +168,6 @@ impl Plan {
     /// The name of a planned key.
     pub(crate) fn name<'p>(bytes: &'p [u8], key: &PlannedKey) -> &'p [u8] {
         bytes.get(key.start..key.end).unwrap_or_default()
-    }
-
-    /// Forgets what was read: it may be old.
-    pub(crate) fn unload(&mut self) {
-        for key in &mut self.keys {
-            key.loaded = None;
-        }
-        for token in &mut self.tokens {
-            token.loaded = ReadToken::Unread;
-        }
-        self.stamp = None;
     }
 
     /// About what the entry of this turn will take in the journal.

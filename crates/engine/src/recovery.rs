@@ -1,29 +1,27 @@
 //! A start: claim the writer, take the journal, replay, repeat the open round to the same cut (rules 1, 3 and 6). A journal that
 //! was lost is a new epoch; one that cannot be read is an error that says where.
 
-use std::collections::BTreeMap;
 use std::sync::atomic::AtomicU64;
 
 use parking_lot::Mutex;
 use tally_counter::{Policy, StartId, WriterId, WriterRow};
-use tally_store::{Order, Store, Table};
+use tally_store::Order;
 
 use crate::core::{Budget, Core, Token};
+use crate::declared;
+use crate::declared::Newest;
 use crate::engine::{Engine, Settings, Wanted};
 use crate::entry::{Entry, Op};
 use crate::figures::EngineFigures;
 use crate::flush::Flusher;
 use crate::journal::{self, JournalError};
 use crate::loss::after_loss;
-use crate::namespaces::DEFAULT;
+use crate::nodes::Nodes;
 use crate::registry::Registry;
 use crate::round::{Own, Resume};
 use crate::sweep::Sweep;
 use crate::waiters::Waiters;
 use crate::{Error, World};
-
-/// The embedded store belongs to one node, whose writer has this id.
-const NODE: &str = "node:local";
 
 impl From<JournalError> for Error {
     fn from(error: JournalError) -> Self {
@@ -40,16 +38,20 @@ impl Engine {
     pub fn open(settings: Settings, world: World) -> Result<Self, Error> {
         let registry = Registry::open(std::sync::Arc::clone(&world.store))?;
         let start = StartId(world.random.next());
-        let row = match registry.newest(NODE) {
-            Some(row) => registry.claim(&row, start)?,
-            None => registry.create(
-                WriterId {
-                    id: NODE.to_owned(),
-                    epoch: 1,
-                },
-                start,
-                None,
-            )?,
+        let id = format!("node:{}", settings.node);
+        let row = if let Some(row) = registry.newest(&id) {
+            registry.claim(&row, start)?
+        } else {
+            let writer = WriterId {
+                id: id.clone(),
+                epoch: 1,
+            };
+            let row = registry.create(writer, start, None)?;
+            if settings.is_shared() {
+                row
+            } else {
+                declared::with_all(world.store.as_ref(), &registry, row)?
+            }
         };
         let row = after_loss(&world, &registry, row, start, settings.cut_damage)?;
         registry.set_own(row.number);
@@ -58,7 +60,7 @@ impl Engine {
         let budget = Budget::of(&settings);
         let mut core = Core::new(seed, row.applied, budget);
         core.foreign = registry.foreign();
-        read_policies(world.store.as_ref(), &row, &mut core)?;
+        declared::read(world.store.as_ref(), &row, settings.is_shared(), &mut core)?;
         core.namespaces
             .raise(&Resume::decode(&row.resume).map_err(corrupt)?.kept);
         let ledger = crate::round::own_ledger(world.store.as_ref(), &row)?;
@@ -76,6 +78,7 @@ impl Engine {
             replayed.next_segment,
         );
         core.room = writer.prepare()?;
+        let own_applied = row.applied.number();
         let own = Own {
             version: row.policies,
             row,
@@ -94,6 +97,7 @@ impl Engine {
             registry,
             own: Mutex::new(own),
             synced: AtomicU64::new(position.number()),
+            applied: AtomicU64::new(own_applied),
             waiters: Waiters::default(),
             sync_us: AtomicU64::new(0),
             figures: EngineFigures::default(),
@@ -101,9 +105,13 @@ impl Engine {
             threads: Mutex::new(Vec::new()),
             wanted: Wanted::default(),
             verifier: crate::verify::Verifier::default(),
-            node: NODE.to_owned(),
+            node: id,
+            nodes: Nodes::default(),
+            newest: Newest::default(),
         };
         engine.repeat()?;
+        // Nothing is counted before this node goes by what the others have declared.
+        engine.adopt()?;
         Ok(engine)
     }
 
@@ -155,50 +163,11 @@ impl Engine {
 }
 
 /// Raises the boundaries to what all writers' rows keep: no row of any may ever be written before them.
-fn raise(core: &mut Core, registry: &Registry) -> Result<(), Error> {
+pub(crate) fn raise(core: &mut Core, registry: &Registry) -> Result<(), Error> {
     for number in registry.numbers() {
         let Some(row) = registry.row(number) else { continue };
         for kept in crate::round::kept_of(&row).map_err(corrupt)? {
             core.namespaces.raise(&kept);
-        }
-    }
-    Ok(())
-}
-
-/// The policies and documents as of the applied position: of each name the newest version that is not beyond the row's.
-fn read_policies(store: &dyn Store, row: &WriterRow, core: &mut Core) -> Result<(), Error> {
-    let mut found: BTreeMap<Vec<u8>, (u64, Vec<u8>)> = BTreeMap::new();
-    let mut cursor = Vec::new();
-    loop {
-        let next = store.walk(Table::Policies, &cursor, 1_000, &mut |_, policy| {
-            let Some((name, _)) = policy
-                .address
-                .key
-                .split_at_checked(policy.address.key.len().saturating_sub(9))
-            else {
-                return Ok(());
-            };
-            let newer = found.get(name).is_none_or(|(version, _)| *version < policy.position);
-            if policy.position <= row.policies && newer {
-                found.insert(name.to_vec(), (policy.position, policy.value.to_vec()));
-            }
-            Ok(())
-        })?;
-        let Some(next) = next else { break };
-        cursor = next;
-    }
-    for (key, (_, value)) in found {
-        let text = |bytes: &[u8]| String::from_utf8(bytes.to_vec()).map_err(|error| Error::Corrupt(error.to_string()));
-        match key.split_first() {
-            Some((b'p', name)) => {
-                let name = text(name)?;
-                let policy = Policy::decode(&name, &value).map_err(corrupt)?;
-                core.namespaces.put(&name, policy, name != DEFAULT);
-            }
-            Some((b'd', name)) => {
-                core.documents.insert(text(name)?, text(&value)?);
-            }
-            _ => {}
         }
     }
     Ok(())
@@ -269,17 +238,21 @@ fn apply(core: &mut Core, content: &[u8]) -> Result<(), tally_counter::Corrupt> 
             Op::Rejected { source, reason, which } => {
                 core.apply_event(source, tally_counter::Outcome::Rejected, Some((reason, which)));
             }
-            Op::Policy { namespace, policy } => {
+            Op::Policy {
+                namespace,
+                policy,
+                adopted,
+            } => {
                 let policy = Policy::decode(namespace, policy)?;
-                core.apply_policy(namespace, policy);
+                core.apply_policy(namespace, policy, adopted);
             }
-            Op::Document { name, text } => core.apply_document(name, text),
+            Op::Document { name, text, adopted } => core.apply_document(name, text, adopted),
         }
     }
     apply_adds(core, &mut adds);
     Ok(())
 }
 
-fn corrupt(error: tally_counter::Corrupt) -> Error {
+pub(crate) fn corrupt(error: tally_counter::Corrupt) -> Error {
     Error::Corrupt(error.to_string())
 }

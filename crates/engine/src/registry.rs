@@ -1,7 +1,7 @@
 //! The writers of the store: numbers, states, claims (rules 1 to 3). Rows are only ever changed by compare-and-set; an unknown
 //! outcome is settled by repeating it until it applied or the row has moved.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use parking_lot::RwLock;
@@ -15,6 +15,8 @@ pub(crate) struct Registry {
     store: Arc<dyn Store>,
     own: RwLock<WriterNumber>,
     rows: RwLock<BTreeMap<WriterNumber, WriterRow>>,
+    /// Those that this process has claimed: their rows are known better here than they can be read.
+    claimed: RwLock<BTreeSet<WriterNumber>>,
 }
 
 /// What became of a change.
@@ -32,24 +34,31 @@ const SETTLE_ATTEMPTS: usize = 100;
 impl Registry {
     /// Reads all writers.
     pub(crate) fn open(store: Arc<dyn Store>) -> Result<Self, Error> {
-        let mut rows = BTreeMap::new();
-        let mut cursor = Vec::new();
-        loop {
-            let next = store.walk(Table::Writers, &cursor, 1_000, &mut |_, row| {
-                if row.address.key != NEXT {
-                    let writer = WriterRow::decode(row.value)?;
-                    rows.insert(writer.number, writer);
-                }
-                Ok(())
-            })?;
-            let Some(next) = next else { break };
-            cursor = next;
-        }
+        let rows = read_all(store.as_ref())?;
         Ok(Self {
             store,
             own: RwLock::new(WriterNumber(0)),
             rows: RwLock::new(rows),
+            claimed: RwLock::default(),
         })
+    }
+
+    /// Reads all writers again. `Failed`: another start has claimed this node's own.
+    pub(crate) fn refresh(&self) -> Result<(), Error> {
+        let found = read_all(self.store.as_ref())?;
+        let own = self.own();
+        let mut rows = self.rows.write();
+        let claimed = self.claimed.read();
+        for (number, row) in found {
+            let known = rows.get(&number).map(|known| known.start);
+            if number == own && known.is_some_and(|start| start != row.start) {
+                return Err(taken_over(&row.writer));
+            }
+            if !claimed.contains(&number) {
+                rows.insert(number, row);
+            }
+        }
+        Ok(())
     }
 
     /// This node's own writer.
@@ -93,6 +102,7 @@ impl Registry {
             applied: row.applied,
             pending: row.pending,
             unsealed: row.state.is_unsealed(),
+            elsewhere: false,
         };
         self.rows
             .read()
@@ -101,11 +111,42 @@ impl Registry {
             .collect()
     }
 
+    /// Whether this process has claimed it.
+    pub(crate) fn is_claimed(&self, number: WriterNumber) -> bool {
+        self.claimed.read().contains(&number)
+    }
+
+    /// How many writers may still write that other processes have claimed.
+    pub(crate) fn others(&self) -> usize {
+        let claimed = self.claimed.read();
+        self.rows
+            .read()
+            .values()
+            .filter(|row| row.state.is_unsealed() && !claimed.contains(&row.number))
+            .count()
+    }
+
     /// The rows of all writers but the nodes'.
     pub(crate) fn sources(&self) -> Vec<WriterRow> {
         let rows = self.rows.read();
         let sources = rows.values().filter(|row| row.writer.id.starts_with("source:"));
         sources.cloned().collect()
+    }
+
+    /// All rows.
+    pub(crate) fn all(&self) -> Vec<WriterRow> {
+        self.rows.read().values().cloned().collect()
+    }
+
+    /// The newest version of policies that a node goes by.
+    pub(crate) fn newest_policies(&self) -> u64 {
+        let rows = self.rows.read();
+        rows.values().map(|row| row.policies).max().unwrap_or(0)
+    }
+
+    /// The row of this writer.
+    pub(crate) fn of(&self, writer: &WriterId) -> Option<WriterRow> {
+        self.rows.read().values().find(|row| row.writer == *writer).cloned()
     }
 
     /// The row of this number.
@@ -209,10 +250,7 @@ impl Registry {
     pub(crate) fn change(&self, from: &WriterRow, to: WriterRow) -> Result<WriterRow, Error> {
         match self.try_change(from, &to)? {
             Changed::Applied => Ok(self.remember(to)),
-            Changed::Moved(_) => Err(Error::Failed(format!(
-                "another process has taken over the writer {} (epoch {}): this one stops; what it had not yet put into the store is in its journal",
-                from.writer.id, from.writer.epoch
-            ))),
+            Changed::Moved(_) => Err(taken_over(&from.writer)),
         }
     }
 
@@ -251,6 +289,7 @@ impl Registry {
 
     fn remember(&self, row: WriterRow) -> WriterRow {
         self.rows.write().insert(row.number, row.clone());
+        self.claimed.write().insert(row.number);
         row
     }
 
@@ -264,6 +303,29 @@ impl Registry {
         })?;
         Ok(next)
     }
+}
+
+fn read_all(store: &dyn Store) -> Result<BTreeMap<WriterNumber, WriterRow>, StoreError> {
+    let mut rows = BTreeMap::new();
+    let mut cursor = Vec::new();
+    loop {
+        let next = store.walk(Table::Writers, &cursor, 1_000, &mut |_, row| {
+            if row.address.key != NEXT {
+                let writer = WriterRow::decode(row.value)?;
+                rows.insert(writer.number, writer);
+            }
+            Ok(())
+        })?;
+        let Some(next) = next else { return Ok(rows) };
+        cursor = next;
+    }
+}
+
+fn taken_over(writer: &WriterId) -> Error {
+    Error::Failed(format!(
+        "another process has taken over the writer {} (epoch {}): this one stops; what it had not yet put into the store is in its journal",
+        writer.id, writer.epoch
+    ))
 }
 
 fn unsettled(id: &str) -> Error {

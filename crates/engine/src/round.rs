@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use tally_counter::{Delta, Figures, Key, Policy, Position, Reader, WriterRow};
-use tally_store::{Batch, Order, Row, Store, Table};
+use tally_store::{Batch, Order, Store, Table};
 
 use crate::core::{Closing, Core};
 use crate::engine::Engine;
@@ -242,7 +242,7 @@ impl Engine {
 
     fn put_rows(&self, own: &mut Own, cut: Cut, closing: &Closing, order: Order) -> Result<u64, Error> {
         let store: &dyn Store = self.world.store.as_ref();
-        let version = self.put_policies(own, closing)?;
+        let version = self.put_declared(own, closing)?;
         self.put_tokens(cut, closing, order)?;
         self.put_counters(own, cut, closing, order)?;
         put_ledger(store, cut, closing, &mut own.ledger, order)?;
@@ -253,7 +253,8 @@ impl Engine {
     fn put_counters(&self, own: &mut Own, cut: Cut, closing: &Closing, order: Order) -> Result<(), Error> {
         let fold = &closing.open.fold;
         let mut names = Names::default();
-        own.flusher.alone = self.registry.numbers().len() == 1;
+        own.flusher.alone = !self.is_shared() && self.registry.numbers().len() == 1;
+        own.flusher.shared = self.is_shared();
         for chunk in self.ordered(fold, &mut names).chunks(CHUNK) {
             self.read_names(chunk.iter().map(|(.., id, _)| *id), &mut names);
             let deltas: Vec<Delta> = chunk
@@ -357,39 +358,6 @@ impl Engine {
         Ok(self.world.store.put(&rows, order)?)
     }
 
-    /// Policies and documents that changed, each as a new version; answers the newest version there is.
-    fn put_policies(&self, own: &mut Own, closing: &Closing) -> Result<u64, Error> {
-        let open = &closing.open;
-        if open.policies.is_empty() && open.documents.is_empty() {
-            return Ok(own.row.policies);
-        }
-        let version = own.row.policies.saturating_add(1);
-        own.version = version;
-        let mut rows = Batch::new();
-        let policies = open
-            .policies
-            .iter()
-            .map(|(name, policy)| (b'p', name, policy.as_slice()));
-        let documents = open.documents.iter().map(|(name, text)| (b'd', name, text.as_bytes()));
-        for (kind, name, value) in policies.chain(documents) {
-            let mut key = vec![kind];
-            key.extend_from_slice(name.as_bytes());
-            key.push(0);
-            key.extend(version.to_be_bytes());
-            rows.push(Row {
-                address: tally_store::Address {
-                    table: Table::Policies,
-                    slot: 0,
-                    key: &key,
-                },
-                position: version,
-                value,
-            });
-        }
-        self.world.store.put(&rows, Order::Any)?;
-        Ok(version)
-    }
-
     fn end_round(&self, own: &mut Own, closing: &Closing, started_us: u64) -> Result<(), Error> {
         let mut core = self.core.lock();
         let ended: Vec<Box<str>> = closing
@@ -402,6 +370,9 @@ impl Engine {
         core.stamp = core.stamp.saturating_add(1);
         core.applied = closing.cut;
         drop(core);
+        self.applied
+            .fetch_max(closing.cut.number(), std::sync::atomic::Ordering::Release);
+        self.waiters.applied(closing.cut);
         own.sweep.ended(ended);
         self.relieve();
         let took_us = self.world.clock.monotonic_us().saturating_sub(started_us);

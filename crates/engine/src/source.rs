@@ -155,6 +155,10 @@ impl Engine {
         self.world.store.durable()?;
         own.sweep.settled.insert(row.number);
         drop(own);
+        if self.is_shared() {
+            // Another node may have counted it, and swept it, up to boundaries that are later than ours.
+            self.refresh_writers()?;
+        }
         let (kept, resume) = decode_resume(&row.resume).map_err(|error| Error::Corrupt(error.to_string()))?;
         let ledger = ledger::of_writer(self.world.store.as_ref(), row.number)?;
         let mut core = self.core.lock();

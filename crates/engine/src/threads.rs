@@ -28,6 +28,10 @@ impl Engine {
             spawn("rounds", Self::write_rounds)?,
         ];
         self.threads.lock().extend(threads);
+        if self.settings.heartbeat_interval_ms > 0 {
+            self.threads.lock().push(spawn("nodes", Self::beat_on)?);
+            self.threads.lock().push(spawn("sight", Self::look_on)?);
+        }
         Ok(())
     }
 
@@ -40,6 +44,7 @@ impl Engine {
         self.wanted.state.lock().stop = true;
         self.wanted.sync.notify_one();
         self.wanted.round.notify_one();
+        self.wanted.end.notify_all();
         let threads = std::mem::take(&mut *self.threads.lock());
         for thread in threads {
             if thread.join().is_err() {
@@ -48,6 +53,50 @@ impl Engine {
         }
         self.commit()?;
         self.round()
+    }
+
+    /// Writes heartbeats until the engine stops.
+    fn beat_on(&self) {
+        self.repeat_every(self.settings.heartbeat_interval_ms, "the heartbeat", Self::beat);
+    }
+
+    /// Reads what was asked for lately until the engine stops.
+    fn look_on(&self) {
+        self.repeat_every(
+            self.sight_interval_ms(),
+            "reading what others have counted",
+            Self::see_others,
+        );
+    }
+
+    fn repeat_every(&self, interval_ms: u64, what: &str, step: fn(&Self) -> Result<(), Error>) {
+        let mut due_us = 0;
+        let mut failed = false;
+        loop {
+            let now_us = self.world.clock.monotonic_us();
+            let mut state = self.wanted.state.lock();
+            if state.stop {
+                return;
+            }
+            if now_us < due_us {
+                let wait = Duration::from_micros(due_us.saturating_sub(now_us));
+                self.wanted.end.wait_for(&mut state, wait);
+                continue;
+            }
+            drop(state);
+            due_us = self.next_round_us(interval_ms);
+            match step(self) {
+                Ok(()) => failed = false,
+                Err(error) if !failed => {
+                    tracing::warn!(%error, "{what} failed and is tried again");
+                    failed = true;
+                }
+                Err(_) => {}
+            }
+            if self.core.lock().stopped.is_some() {
+                return;
+            }
+        }
     }
 
     fn sync_journal(&self) {
@@ -69,6 +118,7 @@ impl Engine {
         let mut due_us = self.next_round_us(self.settings.round_interval_ms);
         let mut tidy_due_us = 0;
         let mut verify_due_us = 0;
+        let mut refused = false;
         loop {
             let now_us = self.world.clock.monotonic_us();
             let mut state = self.wanted.state.lock();
@@ -81,11 +131,14 @@ impl Engine {
             }
             let wanted = std::mem::take(&mut state.round);
             drop(state);
-            if wanted || self.world.clock.monotonic_us() >= due_us || self.is_heavy() {
-                let wait_ms = if self.try_round() {
-                    self.settings.round_interval_ms
-                } else {
+            // A store that refuses is not asked again for every add that waits for it.
+            let due = self.world.clock.monotonic_us() >= due_us;
+            if due || (!refused && (wanted || self.is_heavy())) {
+                refused = !self.try_round();
+                let wait_ms = if refused {
                     RETRY_MS
+                } else {
+                    self.settings.round_interval_ms
                 };
                 due_us = self.next_round_us(wait_ms);
             }
@@ -120,6 +173,7 @@ impl Engine {
             Ok(()) => true,
             Err(Error::Unavailable(why)) => {
                 tracing::warn!(%why, "the round could not be put and is tried again; the journal keeps everything");
+                self.waiters.refused(&why);
                 false
             }
             Err(error) => {
@@ -145,12 +199,21 @@ impl Engine {
     fn tidy_if_due(&self, walks: bool) -> Result<(), Error> {
         let mut own = self.own.lock();
         let store = self.world.store.as_ref();
+        if self.others() > 0 {
+            own.flusher.census.recount_if_due(self.world.clock.monotonic_us());
+        }
         own.flusher.census.step(store)?;
         let kept = || self.core.lock().namespaces.kept();
         let walks = walks || own.sweep.walk.is_due(self.world.clock.monotonic_us(), kept);
         self.sweep(&mut own, walks)?;
         let now_ms = self.world.clock.now_ms();
+        if !own.sweep.tokens_are_due(self.world.clock.monotonic_us()) {
+            return Ok(());
+        }
         if let Some(counted) = own.sweep.tokens(store, now_ms, self.settings.token_window_ms)? {
+            let pause_us = self.settings.token_walk_pause_ms.saturating_mul(1_000);
+            own.sweep
+                .rest_tokens(self.world.clock.monotonic_us().saturating_add(pause_us));
             let mut core = self.core.lock();
             let busy = core
                 .open

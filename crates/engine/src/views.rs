@@ -154,8 +154,9 @@ impl Engine {
             &Op::Policy {
                 namespace,
                 policy: &encoded,
+                adopted: false,
             },
-            |core| core.apply_policy(namespace, policy.clone()),
+            |core| core.apply_policy(namespace, policy.clone(), false),
         )
     }
 
@@ -194,7 +195,12 @@ impl Engine {
 
     /// A named document that is kept with the policies, such as the rules; waits until it is durable. Blocks.
     pub fn put_document(&self, name: &str, text: &str) -> Result<(), Error> {
-        self.write_op(&Op::Document { name, text }, |core| core.apply_document(name, text))
+        let op = Op::Document {
+            name,
+            text,
+            adopted: false,
+        };
+        self.write_op(&op, |core| core.apply_document(name, text, false))
     }
 
     /// The newest version of a document.

@@ -18,6 +18,7 @@ pub(crate) struct Waiters {
 #[derive(Default)]
 struct State {
     synced: Vec<(u64, Waker)>,
+    applied: Vec<(u64, Waker)>,
     /// The list that is being woken, kept for its memory.
     woken: Vec<(u64, Waker)>,
     relieved: Vec<Waker>,
@@ -27,6 +28,12 @@ struct State {
     /// Counts the reliefs.
     mark: u64,
     failure: Option<String>,
+    /// Counts the rounds that the store refused.
+    refused: u64,
+    /// Why it refused the last one; `None` after one that it took.
+    refusal: Option<String>,
+    /// Why it last refused one.
+    why: String,
 }
 
 impl Waiters {
@@ -85,6 +92,65 @@ impl Waiters {
         ready.into_iter().for_each(Waker::wake);
     }
 
+    /// The store has everything up to `position`.
+    pub(crate) fn applied(&self, position: Position) {
+        let mut state = self.state.lock();
+        state.refusal = None;
+        let waiting = std::mem::take(&mut state.applied);
+        let (ready, rest) = waiting
+            .into_iter()
+            .partition(|(wanted, _)| *wanted <= position.number());
+        state.applied = rest;
+        drop(state);
+        let ready: Vec<(u64, Waker)> = ready;
+        for (_, waker) in ready {
+            waker.wake();
+        }
+    }
+
+    /// The store refused a round, which is tried again.
+    pub(crate) fn refused(&self, why: &str) {
+        let mut state = self.state.lock();
+        state.refused = state.refused.saturating_add(1);
+        state.refusal = Some(why.to_owned());
+        why.clone_into(&mut state.why);
+        let ready = std::mem::take(&mut state.applied);
+        drop(state);
+        for (_, waker) in ready {
+            waker.wake();
+        }
+    }
+
+    pub(crate) fn refused_rounds(&self) -> u64 {
+        self.state.lock().refused
+    }
+
+    pub(crate) fn store_failure(&self) -> Option<String> {
+        self.state.lock().refusal.clone()
+    }
+
+    /// Waits for `position` to be applied, or for a refusal after the first `refused`.
+    pub(crate) fn poll_applied(
+        &self,
+        position: Position,
+        refused: u64,
+        waker: &Waker,
+        applied: &AtomicU64,
+    ) -> Poll<Result<(), Error>> {
+        let mut state = self.state.lock();
+        if applied.load(Ordering::Acquire) >= position.number() {
+            return Poll::Ready(Ok(()));
+        }
+        if let Some(why) = &state.failure {
+            return Poll::Ready(Err(Error::Failed(why.clone())));
+        }
+        if state.refused > refused {
+            return Poll::Ready(Err(Error::Unavailable(state.why.clone())));
+        }
+        state.applied.push((position.number(), waker.clone()));
+        Poll::Pending
+    }
+
     /// A limit was lifted.
     pub(crate) fn relieve(&self) {
         let mut state = self.state.lock();
@@ -111,6 +177,7 @@ impl Waiters {
         state.failure.get_or_insert_with(|| why.to_owned());
         self.failed.store(true, Ordering::Release);
         let mut ready: Vec<Waker> = state.synced.drain(..).map(|(_, waker)| waker).collect();
+        ready.extend(state.applied.drain(..).map(|(_, waker)| waker));
         ready.append(&mut state.relieved);
         ready.append(&mut state.free);
         ready.append(&mut state.failed);

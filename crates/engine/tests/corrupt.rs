@@ -64,6 +64,10 @@ fn open(data: &Path) -> Result<(Engine, Arc<Embedded>), String> {
     };
     let settings = Settings {
         dir: data.to_owned(),
+        node: "local".to_owned(),
+        token_walk_pause_ms: 0,
+        heartbeat_interval_ms: 0,
+        read_age_ms: 0,
         journal_segment_bytes: 1 << 17,
         cut_damage: false,
         journal_interval_ms: 100,

@@ -1,6 +1,8 @@
 //! The engine on the reference store and a real directory: adds, resets, rounds, restarts, sources.
 #![expect(clippy::unwrap_used, clippy::indexing_slicing, reason = "tests")]
 
+#[path = "engine/nodes.rs"]
+mod nodes;
 #[path = "engine/retention.rs"]
 mod retention;
 
@@ -52,6 +54,10 @@ impl Bench {
     fn settings(&self) -> Settings {
         Settings {
             dir: self.dir.path().to_owned(),
+            node: "local".to_owned(),
+            token_walk_pause_ms: 0,
+            heartbeat_interval_ms: 0,
+            read_age_ms: 0,
             journal_segment_bytes: 1 << 20,
             cut_damage: false,
             journal_interval_ms: 100,

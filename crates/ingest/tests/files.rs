@@ -52,6 +52,10 @@ impl Node {
     fn start(&self) -> (Arc<Engine>, Files) {
         let settings = Settings {
             dir: self.dir.path().to_owned(),
+            node: "local".to_owned(),
+            token_walk_pause_ms: 0,
+            heartbeat_interval_ms: 0,
+            read_age_ms: 0,
             journal_segment_bytes: 1 << 20,
             cut_damage: false,
             journal_interval_ms: 100,

@@ -17,15 +17,18 @@ pub(crate) const NOT_REPLICATED: &str =
 #[derive(Debug)]
 pub(crate) struct Levels {
     setting: Acknowledgement,
+    /// Whether the store keeps copies, so that `replicated` is available.
+    replicates: bool,
     /// Whether a policy has a level of its own; most servers have none, and then nothing below is looked at.
     any_own: AtomicBool,
     own: RwLock<HashMap<String, Acknowledgement>>,
 }
 
 impl Levels {
-    pub(crate) fn new(setting: Acknowledgement, namespaces: &[NamespaceView]) -> Self {
+    pub(crate) fn new(setting: Acknowledgement, replicates: bool, namespaces: &[NamespaceView]) -> Self {
         let levels = Self {
             setting,
+            replicates,
             any_own: AtomicBool::new(false),
             own: RwLock::default(),
         };
@@ -36,6 +39,14 @@ impl Levels {
     /// The setting `ack`.
     pub(crate) fn setting(&self) -> Acknowledgement {
         self.setting
+    }
+
+    /// Refuses a level that the store cannot give.
+    pub(crate) fn check(&self, level: Acknowledgement) -> Result<(), Refusal> {
+        if level == Acknowledgement::Replicated && !self.replicates {
+            return Err(Refusal::invalid(NOT_REPLICATED));
+        }
+        Ok(())
     }
 
     /// Takes over the policies after one was declared.
@@ -72,8 +83,7 @@ impl Levels {
     /// is never weaker than the exact one of [`Levels::of_keys`].
     pub(crate) fn resolve(&self, asked: Option<Acknowledgement>) -> Result<Acknowledgement, Refusal> {
         match asked {
-            Some(Acknowledgement::Replicated) => Err(Refusal::invalid(NOT_REPLICATED)),
-            Some(level) => Ok(level),
+            Some(level) => self.check(level).map(|()| level),
             None if self.any_own.load(Ordering::Relaxed) => Ok(self
                 .own
                 .read()

@@ -10,6 +10,7 @@ mod config;
 pub mod fuzz;
 mod gate;
 mod http;
+mod identity;
 mod levels;
 mod limits;
 mod loader;
@@ -20,6 +21,7 @@ mod refusal;
 mod resp;
 mod serve;
 mod service;
+mod store;
 mod when;
 mod world;
 

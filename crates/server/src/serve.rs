@@ -7,16 +7,16 @@ use std::task::Waker;
 use std::time::Duration;
 
 use tally_counter::Acknowledgement;
-use tally_engine::{Engine, SystemClock, SystemDisk, SystemRandom, World};
-use tally_store::{Embedded, EmbeddedSettings, Store};
+use tally_engine::{Engine, NodeFace, SystemClock, SystemDisk, SystemRandom, World};
 use tokio::net::TcpListener;
 use tokio::signal::unix::{Signal, SignalKind, signal};
 
 use crate::access::Access;
 use crate::config::{Secret, Settings};
 use crate::http::{Http, RulesInForce};
+use crate::levels::Levels;
 use crate::service::Service;
-use crate::{binding, http, levels, log, resp};
+use crate::{binding, http, levels, log, resp, store};
 
 /// How long threads of the runtime are waited for at the end; they wait for the store at most.
 const RUNTIME_END: Duration = Duration::from_secs(5);
@@ -62,6 +62,7 @@ fn raise_file_limit() {
 
 async fn serve(settings: &Settings) -> Result<(), String> {
     check(settings)?;
+    let replicates = is_replicating(settings);
     let has_secret = settings.auth_token.is_some();
     // Before anything is opened: a port in use must not make the journal be replayed first.
     let http_listener = binding::bind("http", &settings.http, has_secret).await?;
@@ -71,8 +72,10 @@ async fn serve(settings: &Settings) -> Result<(), String> {
         .await
         .map_err(|error| format!("the engine could not be opened: {error}"))??;
     let ready = ready_line(&http_listener, &resp_listener)?;
+    engine.set_face(face(&http_listener, &resp_listener)?);
     let access = Access::new(settings.auth_token.as_ref().map(Secret::expose));
-    let service = Service::new(Arc::clone(&engine), access, settings.ack, settings.limits)
+    let levels = Levels::new(settings.ack, replicates, &engine.namespaces());
+    let service = Service::new(Arc::clone(&engine), access, levels, settings.limits)
         .map_err(|error| format!("cannot start threads: {error}"))?;
     let service = Arc::new(service);
     let http = Http::new(Arc::clone(&service), rules, &settings.store);
@@ -95,31 +98,41 @@ async fn serve(settings: &Settings) -> Result<(), String> {
         why = failure(&engine) => return Err(why),
     }
     let stopped = tokio::task::spawn_blocking(move || engine.stop()).await;
-    stopped
-        .map_err(|error| format!("the engine did not stop: {error}"))?
-        .map_err(|error| error.to_string())?;
-    tracing::info!("stopped: everything is in the store");
+    match stopped.map_err(|error| format!("the engine did not stop: {error}"))? {
+        Ok(()) => tracing::info!("stopped: everything is in the store"),
+        Err(tally_engine::Error::Unavailable(why)) => tracing::warn!(
+            %why,
+            "stopped without the store: what it lacks is in the journal and is brought to it by the next start"
+        ),
+        Err(error) => return Err(error.to_string()),
+    }
     Ok(())
 }
 
-/// What this build does not have yet.
+/// Whether the store keeps copies.
+fn is_replicating(settings: &Settings) -> bool {
+    settings.store != store::EMBEDDED
+}
+
+/// What cannot be.
 fn check(settings: &Settings) -> Result<(), String> {
-    if settings.store != "embedded" {
-        return Err(format!(
-            "store {}: this build has no CQL back end yet; set store to embedded",
-            settings.store
-        ));
-    }
-    if settings.ack == Acknowledgement::Replicated {
+    if settings.ack == Acknowledgement::Replicated && !is_replicating(settings) {
         return Err(format!("ack replicated: {}", levels::NOT_REPLICATED));
     }
     Ok(())
 }
 
+/// Opens the engine, replays its journal and starts it.
 fn open(settings: &Settings) -> Result<(Arc<Engine>, RulesInForce), String> {
     let engine = open_engine(settings)?;
     let rules = RulesInForce::load(&engine, settings.rules.as_deref())?;
-    engine.verify_every(settings.verify_interval_ms);
+    // A pass reads everything, and other nodes' rounds go on meanwhile: on a shared store it is asked for.
+    let verify_interval_ms = if is_replicating(settings) {
+        0
+    } else {
+        settings.verify_interval_ms
+    };
+    engine.verify_every(verify_interval_ms);
     engine.start().map_err(|error| error.to_string())?;
     Ok((engine, rules))
 }
@@ -127,16 +140,13 @@ fn open(settings: &Settings) -> Result<(Arc<Engine>, RulesInForce), String> {
 /// Store and engine of a data directory; nothing runs by itself yet.
 pub(crate) fn open_engine(settings: &Settings) -> Result<Arc<Engine>, String> {
     let disk = SystemDisk::open(&settings.data)?;
-    let store_settings = EmbeddedSettings {
-        cache_bytes: settings.store_cache_bytes,
-        ..EmbeddedSettings::default()
-    }
-    .fit(&settings.data);
-    let store = Embedded::open(&settings.data.join("store"), &store_settings).map_err(|error| error.to_string())?;
-    if let Some(cut) = store.cut() {
-        tracing::error!("{cut}: the journal has what is missing, or the start is refused");
-    }
-    let store: Arc<dyn Store> = Arc::new(store);
+    let store::Opened {
+        store,
+        node,
+        memory_bytes,
+        walk_pause_ms,
+        heartbeat_interval_ms,
+    } = store::open(settings)?;
     let world = World {
         clock: Arc::new(SystemClock::default()),
         random: Arc::new(SystemRandom),
@@ -145,12 +155,16 @@ pub(crate) fn open_engine(settings: &Settings) -> Result<Arc<Engine>, String> {
     };
     let engine_settings = tally_engine::Settings {
         dir: settings.data.clone(),
+        node,
+        token_walk_pause_ms: walk_pause_ms,
+        heartbeat_interval_ms,
+        read_age_ms: settings.read_age_ms,
         journal_segment_bytes: settings.journal_segment_bytes,
         cut_damage: settings.cut_damage,
         journal_interval_ms: settings.journal_interval_ms,
         journal_limit_bytes: settings.journal_limit_bytes,
         round_interval_ms: settings.round_interval_ms,
-        hot_budget_bytes: hot_bytes(settings.memory_bytes, &store_settings),
+        hot_budget_bytes: hot_bytes(settings.memory_bytes, memory_bytes),
         token_window_ms: settings.token_window_ms,
         token_limit: settings.token_limit,
     };
@@ -158,9 +172,20 @@ pub(crate) fn open_engine(settings: &Settings) -> Result<Arc<Engine>, String> {
     Ok(Arc::new(engine))
 }
 
-/// What is left of the memory for the hot table: the store has a cache, and tables on their way to the disk. At least half.
-fn hot_bytes(memory_bytes: u64, store: &EmbeddedSettings) -> u64 {
-    memory_bytes.saturating_sub(store.memory_bytes()).max(memory_bytes / 2)
+/// What is left of the memory for the hot table, beside what the store takes. At least half.
+fn hot_bytes(memory_bytes: u64, store_bytes: u64) -> u64 {
+    memory_bytes.saturating_sub(store_bytes).max(memory_bytes / 2)
+}
+
+/// What the other nodes are told of this one.
+fn face(http: &TcpListener, resp: &TcpListener) -> Result<NodeFace, String> {
+    let address = |listener: &TcpListener| listener.local_addr().map(|address| address.to_string());
+    let failed = |error: std::io::Error| format!("a listener has no address: {error}");
+    Ok(NodeFace {
+        version: env!("CARGO_PKG_VERSION").to_owned(),
+        http: address(http).map_err(failed)?,
+        resp: address(resp).map_err(failed)?,
+    })
 }
 
 fn ready_line(http: &TcpListener, resp: &TcpListener) -> Result<String, String> {

@@ -50,14 +50,8 @@ impl std::fmt::Debug for Service {
 }
 
 impl Service {
-    /// Over an open engine. `level`: when an add is acknowledged that asks for nothing else.
-    pub(crate) fn new(
-        engine: Arc<Engine>,
-        access: Access,
-        level: Acknowledgement,
-        limits: Limits,
-    ) -> std::io::Result<Self> {
-        let levels = Levels::new(level, &engine.namespaces());
+    /// Over an open engine. `levels`: when an add is acknowledged that asks for nothing else.
+    pub(crate) fn new(engine: Arc<Engine>, access: Access, levels: Levels, limits: Limits) -> std::io::Result<Self> {
         Ok(Self {
             levels,
             loader: Loader::start(&engine)?,
@@ -135,17 +129,18 @@ impl Service {
         mut work: impl FnMut(&mut Turn<'_>) -> R + Send,
     ) -> Result<R, Refusal> {
         let level = self.levels.resolve(level)?;
+        let refused = self.engine.refused_rounds();
         let mut relieved = 0;
         let mut loads = 0;
         loop {
             // In a block of its own, so that nothing of it lives across an await.
             let blocked = match self.engine.turn(plan, &mut work) {
                 Ok(turned) => match turned.position {
-                    Some(position) if level != Acknowledgement::Memory => {
-                        self.synced(position).await?;
+                    Some(position) => {
+                        self.acknowledged(position, level, refused).await?;
                         return Ok(turned.answer);
                     }
-                    _ => return Ok(turned.answer),
+                    None => return Ok(turned.answer),
                 },
                 Err(blocked) => blocked,
             };
@@ -165,8 +160,32 @@ impl Service {
         }
     }
 
+    /// Waits until what was written at `position` is acknowledged at `level`. `refused`: the rounds refused before it was written.
+    async fn acknowledged(&self, position: Position, level: Acknowledgement, refused: u64) -> Result<(), Refusal> {
+        match level {
+            Acknowledgement::Memory => Ok(()),
+            Acknowledgement::Disk => self.synced(position).await,
+            Acknowledgement::Replicated => self.replicated(position, refused).await,
+        }
+    }
+
+    /// Waits until the store has everything up to `position`, at most for the setting `request_timeout`.
+    async fn replicated(&self, position: Position, refused: u64) -> Result<(), Refusal> {
+        let applied = poll_fn(|context| self.engine.poll_applied(position, refused, context.waker()));
+        let patience = Duration::from_millis(self.limits.request_timeout_ms);
+        let answer = tokio::time::timeout(patience, applied).await;
+        let why = match answer {
+            Ok(Ok(())) => return Ok(()),
+            Ok(Err(error)) => error.to_string(),
+            Err(_) => "the store did not take it in time".to_owned(),
+        };
+        Err(Refusal::unknown(format!(
+            "{why}; it may be applied when the store is back: repeat it only with its token"
+        )))
+    }
+
     /// Waits until the journal is synced up to `position`.
-    pub(crate) async fn synced(&self, position: Position) -> Result<(), Refusal> {
+    async fn synced(&self, position: Position) -> Result<(), Refusal> {
         poll_fn(|context| Gate::poll_synced(&self.engine, position, context.waker()))
             .await
             .map_err(|error| {

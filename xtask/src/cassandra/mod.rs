@@ -1,7 +1,10 @@
 //! A real Apache Cassandra that we started: its published jars, one to three nodes on 127.0.0.1, .2, .3, on fresh ports in a fresh
 //! folder. Guards: only what was started here is ended. Does not: look like a production cluster (heaps are as small as they work).
 
+mod copy;
 mod node;
+mod nodes;
+mod outage;
 mod steps;
 
 use std::net::TcpListener;
@@ -93,6 +96,12 @@ impl Cluster {
     /// How many copies of each row a keyspace may have.
     pub(crate) fn copies(&self) -> usize {
         self.nodes.len()
+    }
+
+    /// The node of this number, from 1 on.
+    pub(crate) fn node(&mut self, number: usize) -> Result<&mut Node> {
+        let index = number.checked_sub(1).context("nodes count from 1")?;
+        self.nodes.get_mut(index).context("there is no such node")
     }
 }
 

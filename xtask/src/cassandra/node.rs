@@ -9,7 +9,7 @@ use std::time::Duration;
 use anyhow::{Context, Result};
 
 use super::Shape;
-use crate::child::Process;
+use crate::child::{self, Process};
 use crate::wait;
 
 const START_LIMIT: Duration = Duration::from_mins(3);
@@ -50,6 +50,28 @@ impl Node {
 
     pub(super) fn host(&self) -> String {
         self.settings.host()
+    }
+
+    /// SIGKILL, and waits for its end.
+    pub(crate) fn kill(&mut self) -> Result<()> {
+        match self.process.take() {
+            Some(process) => process.kill(),
+            None => Ok(()),
+        }
+    }
+
+    /// SIGSTOP.
+    pub(crate) fn pause(&self) {
+        if let Some(process) = &self.process {
+            child::signal(process.id(), rustix::process::Signal::STOP);
+        }
+    }
+
+    /// SIGCONT.
+    pub(crate) fn resume(&self) {
+        if let Some(process) = &self.process {
+            child::signal(process.id(), rustix::process::Signal::CONT);
+        }
     }
 
     /// Starts it on the data it has and waits until it serves clients.

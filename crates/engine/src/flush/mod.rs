@@ -9,7 +9,7 @@ use foldhash::quality::FixedState;
 use tally_counter::{
     Cell, Chunk, CounterRow, Delta, Generation, Head, Key, Left, Policy, Position, Step, Window, WriterNumber, row_key,
 };
-use tally_store::{Batch, Order, Store, StoreError, Table};
+use tally_store::{Addresses, Batch, Order, Store, StoreError, Table};
 
 use crate::census::Census;
 use crate::load;
@@ -76,6 +76,8 @@ pub(crate) struct Flusher {
     pub(crate) census: Census,
     /// No other writer has ever put a row.
     pub(crate) alone: bool,
+    /// Other processes may put heads: those that are remembered are read again.
+    pub(crate) shared: bool,
     /// Rows put since the start.
     pub(crate) rows: u64,
 }
@@ -100,6 +102,7 @@ impl Flusher {
             cache: Cache::new(cache_bytes, hasher),
             census: Census::default(),
             alone: false,
+            shared: false,
             rows: 0,
         }
     }
@@ -186,6 +189,9 @@ impl Flusher {
                 remembered.or_else(|| Stored::known(item).filter(|_| alone))
             })
             .collect();
+        if self.shared {
+            forget_ended(store, items, &mut stored)?;
+        }
         let missing: Vec<usize> = stored
             .iter()
             .enumerate()
@@ -217,6 +223,33 @@ impl Flusher {
         }
         Ok(stored.into_iter().map(Option::unwrap_or_default).collect())
     }
+}
+
+/// Forgets what is remembered of counters whose head is another one now. Cells and windows of the own writer are nobody else's to write.
+fn forget_ended(store: &dyn Store, items: &[Item<'_>], stored: &mut [Option<Stored>]) -> Result<(), StoreError> {
+    let mut addresses = Addresses::new();
+    let mut asked = Vec::new();
+    for (index, item) in items.iter().enumerate() {
+        if stored.get(index).is_some_and(Option::is_some) {
+            let slot = item.key.slot().number();
+            addresses.push_with(Table::Counters, slot, |out| row_key(item.key, CounterRow::Head, out));
+            asked.push(index);
+        }
+    }
+    let mut heads: Vec<Option<Head>> = vec![None; asked.len()];
+    store.get(&addresses, &mut |at, row| {
+        if let Some(head) = heads.get_mut(at) {
+            *head = Some(Head::decode(row.value)?);
+        }
+        Ok(())
+    })?;
+    for (index, head) in asked.into_iter().zip(heads) {
+        let Some(place) = stored.get_mut(index) else { continue };
+        if place.as_ref().is_some_and(|stored| stored.head != head) {
+            *place = None;
+        }
+    }
+    Ok(())
 }
 
 /// Names first, then heads (rules 11 and 14): a counter that is cut off half-way has a name, whatever else it has.

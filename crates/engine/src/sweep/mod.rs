@@ -38,6 +38,8 @@ pub(crate) struct Sweep {
     tokens: Vec<u8>,
     /// Tokens by scope, counted by the walk that is under way.
     counted: Counted,
+    /// When the next walk over the tokens may begin.
+    tokens_due_us: u64,
 }
 
 /// Tokens of one slice of their walk.
@@ -57,6 +59,16 @@ impl Sweep {
         } else {
             self.waiting.extend(keys);
         }
+    }
+
+    /// Whether the walk over the tokens may go on.
+    pub(crate) fn tokens_are_due(&self, now_us: u64) -> bool {
+        !self.tokens.is_empty() || now_us >= self.tokens_due_us
+    }
+
+    /// A walk over the tokens ended: the next begins not before this.
+    pub(crate) fn rest_tokens(&mut self, until_us: u64) {
+        self.tokens_due_us = until_us;
     }
 
     /// Walks on over the tokens: removes those whose window has passed, counts the others. `Some`: the walk came to its end, and
@@ -97,9 +109,13 @@ impl Sweep {
 struct Reach(BTreeMap<String, Kept>);
 
 impl Reach {
-    fn read(registry: &Registry) -> Result<Self, StoreError> {
+    /// On a shared store only of the writers that this process holds: another node goes by its own, and this one hears of it late.
+    fn read(registry: &Registry, shared: bool) -> Result<Self, StoreError> {
         let mut all: BTreeMap<String, Kept> = BTreeMap::new();
         for number in registry.numbers() {
+            if shared && !registry.is_claimed(number) {
+                continue;
+            }
             let Some(row) = registry.row(number) else { continue };
             let [applied, _] = crate::round::kept_of(&row)?;
             for (name, kept) in applied {
@@ -187,6 +203,10 @@ impl Engine {
         let Some(row) = self.registry.row(number) else {
             return Ok(None);
         };
+        // Where other nodes sweep too, each does so for the writers that it holds.
+        if self.is_shared() && !self.registry.is_claimed(number) {
+            return Ok(None);
+        }
         match row.state {
             // Its rows stay as they are: what its open round had put included.
             WriterState::Sealed => Ok(Some(row.pending.unwrap_or(row.applied))),
@@ -214,6 +234,10 @@ impl Engine {
 
     /// Whether no writer has an open round: no log is to be folded again from before what any row says.
     fn nothing_is_open(&self, own: &mut Own) -> Result<bool, Error> {
+        if self.others() > 0 {
+            // Their journals, and the sources that they count, are not known here.
+            return Ok(false);
+        }
         let mut claims = 0_usize;
         for row in self.registry.sources() {
             if !row.state.is_unsealed() {

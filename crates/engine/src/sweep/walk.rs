@@ -102,7 +102,7 @@ impl Engine {
     /// A slice of the walk. What it finds waits to be looked at.
     pub(super) fn walk_on(&self, own: &mut Own) -> Result<(), Error> {
         if !own.sweep.walk.under_way {
-            own.sweep.reach = Reach::read(&self.registry)?;
+            own.sweep.reach = Reach::read(&self.registry, self.is_shared())?;
             own.sweep.walk.under_way = true;
             own.sweep.walk.began_us = self.world.clock.monotonic_us();
             own.sweep.walk.wanted = false;

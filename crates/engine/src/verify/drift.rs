@@ -15,6 +15,8 @@ pub(crate) struct Log {
     pub(crate) pending: Option<Position>,
     /// Whether it may still write.
     pub(crate) unsealed: bool,
+    /// Whether another process writes it, whose rounds go on while this one looks.
+    pub(crate) elsewhere: bool,
 }
 
 /// What a counter's rows are held against.
@@ -23,6 +25,8 @@ pub(super) struct Terms<'t> {
     pub(super) policy: &'t Policy,
     pub(super) boundaries: Boundaries,
     pub(super) logs: &'t BTreeMap<WriterNumber, Log>,
+    /// A writer that is not known may have been registered just now, by another process.
+    pub(super) may_be_new: bool,
 }
 
 /// A check and what it found.
@@ -65,10 +69,17 @@ impl Terms<'_> {
         compared
     }
 
-    /// Whether a round of this writer is open that has reached this counter: then its rows are of two cuts.
+    /// Whether a round of this writer is open that has reached this counter: then its rows are of two cuts. Of another process' writer
+    /// any row beyond what was known to be applied before the rows were read may be of such a round.
     pub(super) fn is_under_way(&self, writer: WriterNumber, rows: &WriterRows) -> bool {
-        let pending = self.logs.get(&writer).and_then(|log| log.pending);
-        pending.is_some_and(|pending| rows.places.iter().any(|(_, stands)| *stands == pending.number()))
+        let Some(log) = self.logs.get(&writer) else {
+            return self.may_be_new;
+        };
+        let open = |stands: u64| {
+            log.pending.is_some_and(|pending| pending.number() == stands)
+                || (log.elsewhere && stands > log.applied.number())
+        };
+        rows.places.iter().any(|(_, stands)| open(*stands))
     }
 
     /// Rows that stand where no round of their writer has been.
@@ -93,7 +104,7 @@ pub(super) fn find(counter: &CounterRows, terms: &Terms<'_>) -> Vec<Found> {
         ));
     }
     for (writer, rows) in &counter.writers {
-        if !terms.logs.contains_key(writer) {
+        if !terms.logs.contains_key(writer) && !terms.may_be_new {
             found.push((
                 Check::Positions,
                 format!("there are rows of writer {}, which is not registered", writer.0),

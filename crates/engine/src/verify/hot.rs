@@ -36,6 +36,10 @@ impl Engine {
             if is_coming(snapshot, &frame.logs) {
                 continue;
             }
+            // Memory has others' part as it was last seen: as it is read here, from now on.
+            if core.others > 0 && !core.see_now(id, snapshot, self.world.clock.monotonic_us(), &self.registry) {
+                continue;
+            }
             let Some(detail) = differs(&core, id, snapshot, &self.registry) else {
                 continue;
             };

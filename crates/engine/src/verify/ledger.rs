@@ -34,6 +34,9 @@ impl Engine {
                 view.rows = view.rows.saturating_add(1);
                 let (stands, row) = (row.position, decode(row)?);
                 let log = frame.logs.get(&row.writer).copied();
+                if log.is_none() && frame.shared {
+                    return Ok(());
+                }
                 if let Some(detail) = wrong(own, &row, stands, log) {
                     findings.push(Check::Ledger, &name(&row.subject, row.writer), detail, None);
                     findings.subjects.insert((row.subject, row.writer));
@@ -118,10 +121,16 @@ pub(super) fn with_reasons(figures: &Figures) -> Option<Figures> {
 }
 
 fn wrong(own: &Own, row: &LedgerRow, stands: u64, log: Option<Log>) -> Option<String> {
-    let Some(Log { applied, pending, .. }) = log else {
+    let Some(Log {
+        applied,
+        pending,
+        elsewhere,
+        ..
+    }) = log
+    else {
         return Some("its writer is not registered".to_owned());
     };
-    let open = pending.is_some_and(|pending| pending.number() == stands);
+    let open = elsewhere || pending.is_some_and(|pending| pending.number() == stands);
     if stands != row.position || (stands > applied.number() && !open) {
         return Some(format!(
             "its row stands at {stands} and says {}, its writer's rounds came to {applied}",

@@ -162,6 +162,11 @@ impl Engine {
     }
 
     fn begin_pass(&self, state: &mut State, number: u64, repairs: bool, wanted: bool) -> Pass {
+        let others = self.others();
+        if repairs && others > 0 {
+            tracing::warn!(others, "nothing is repaired while other nodes write: stop them first");
+        }
+        let repairs = repairs && others == 0;
         let view = PassView {
             number,
             repairs,

@@ -51,8 +51,10 @@ pub(super) struct Walk {
 pub(super) struct Frame {
     pub(super) policies: Policies,
     pub(super) logs: BTreeMap<WriterNumber, Log>,
-    /// Whether a source's round is open: it may have written a name and not yet the cell.
-    source_open: bool,
+    /// Whether another writer's round is open, or may be: it may have written a name and not yet the cell.
+    others_open: bool,
+    /// Whether other processes may write, too.
+    pub(super) shared: bool,
 }
 
 /// What a slice found, and what is to be repaired of it.
@@ -89,6 +91,7 @@ impl Frame {
             policy,
             boundaries,
             logs,
+            may_be_new: self.shared,
         })
     }
 }
@@ -148,14 +151,19 @@ impl Engine {
             Policies { list: list.collect() }
         };
         let own = self.registry.own();
-        let logs = self.registry.logs();
-        let source_open = logs
-            .iter()
-            .any(|(writer, log)| *writer != own && log.unsealed && log.pending.is_some());
+        let shared = self.is_shared();
+        let mut logs = self.registry.logs();
+        for (writer, log) in &mut logs {
+            log.elsewhere = shared && log.unsealed && !self.registry.is_claimed(*writer);
+        }
+        let open =
+            |(writer, log): (&_, &Log)| *writer != own && log.unsealed && (log.pending.is_some() || log.elsewhere);
+        let others_open = logs.iter().any(open);
         Frame {
             policies,
             logs,
-            source_open,
+            others_open,
+            shared,
         }
     }
 
@@ -264,7 +272,7 @@ impl Engine {
         for (key, counter) in keys.iter().zip(&counters) {
             view.names = view.names.saturating_add(1);
             view.rows = view.rows.saturating_add(counter.read).saturating_add(1);
-            if !counter.is_there() && !frame.source_open && !self.is_ending(key.as_str()) {
+            if !counter.is_there() && !frame.others_open && !self.is_ending(key.as_str()) {
                 findings.counter(
                     Check::Names,
                     key.as_str(),

@@ -50,6 +50,10 @@ impl Bench {
     fn open_on(&self, store: Arc<dyn Store>) -> Engine {
         let settings = Settings {
             dir: self.dir.path().to_owned(),
+            node: "local".to_owned(),
+            token_walk_pause_ms: 0,
+            heartbeat_interval_ms: 0,
+            read_age_ms: 0,
             journal_segment_bytes: 1 << 20,
             cut_damage: false,
             journal_interval_ms: 10,
@@ -765,6 +769,7 @@ fn any_damage_to_history_is_mended_into_rows_that_agree() {
         applied: Position::new(100).unwrap(),
         pending: None,
         unsealed: true,
+        elsewhere: false,
     };
     let logs = BTreeMap::from([(writer, log)]);
     let mut seed = 7_u64;
@@ -788,6 +793,7 @@ fn any_damage_to_history_is_mended_into_rows_that_agree() {
             policy: &policy,
             boundaries,
             logs: &logs,
+            may_be_new: false,
         };
         let (rows, n) = random_rows(&mut next, begin, boundaries);
         let good = counter_of(writer, rows.clone(), n);

@@ -3,11 +3,13 @@
 mod add;
 mod bench;
 mod client;
+mod copy;
 mod explain;
 mod graph;
 mod history;
 mod ingest;
 mod ledger;
+mod nodes;
 mod output;
 mod query;
 mod read;
@@ -52,6 +54,10 @@ enum Command {
     Explain(explain::Arguments),
     /// Shows the conservation figures
     Ledger(ledger::Arguments),
+    /// Copies what one store has into another; run again, it changes nothing
+    Copy(copy::Arguments),
+    /// Lists the nodes that share the store
+    Nodes(nodes::Arguments),
     /// Checks that all sums agree; mends what is derived
     Verify(verify::Arguments),
     /// Shows every setting, its value and where it came from
@@ -139,6 +145,8 @@ fn run(arguments: Vec<OsString>) -> ExitCode {
         Command::Ingest(arguments) => ingest::run(arguments),
         Command::Explain(arguments) => explain::run(arguments),
         Command::Ledger(arguments) => ledger::run(arguments),
+        Command::Copy(arguments) => copy::run(arguments),
+        Command::Nodes(arguments) => nodes::run(arguments),
         Command::Verify(arguments) => verify::run(arguments),
         Command::Config(arguments) => config(arguments),
         Command::Bench(arguments) => bench::run(arguments),

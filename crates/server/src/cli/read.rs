@@ -15,6 +15,9 @@ pub(super) struct Get {
     /// The counters' names
     #[arg(required = true, value_name = "KEY")]
     keys: Vec<String>,
+    /// Other nodes' counts as the store has them now, not as last seen
+    #[arg(long)]
+    fresh: bool,
     /// Prints JSON
     #[arg(long)]
     json: bool,
@@ -24,10 +27,11 @@ pub(super) struct Get {
 
 /// One key: its value, or exit code 1 if it does not exist. Several: a table, `-` for those that do not exist.
 pub(super) fn get(arguments: &Get) -> Result<(), Failure> {
-    let answer = arguments
-        .server
-        .client()
-        .post("/v1/get", &json!({ "keys": arguments.keys }), None)?;
+    let answer = arguments.server.client().post(
+        "/v1/get",
+        &json!({ "keys": arguments.keys, "fresh": arguments.fresh }),
+        None,
+    )?;
     if arguments.json {
         return print(&format!("{answer}\n"));
     }

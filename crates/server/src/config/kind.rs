@@ -13,6 +13,8 @@ pub(crate) enum Kind {
     Store,
     /// An acknowledgement level.
     Level,
+    /// A text.
+    Text,
     /// A text that is never shown.
     Secret,
     /// One of some words.
@@ -69,7 +71,7 @@ impl Kind {
             Self::Address => "ADDR",
             Self::Store => "STORE",
             Self::Level => "LEVEL",
-            Self::Secret => "TEXT",
+            Self::Text | Self::Secret => "TEXT",
             Self::Choice(_) => "WORD",
             Self::Switch => "BOOL",
             Self::Size(..) => "SIZE",
@@ -81,7 +83,7 @@ impl Kind {
     /// Whether `text` may stand there; if not, what may, as the rest of a sentence that begins with "must be".
     pub(crate) fn check(self, text: &str) -> Result<(), String> {
         let good = match self {
-            Self::Path | Self::Secret => !text.is_empty(),
+            Self::Path | Self::Text | Self::Secret => !text.is_empty(),
             Self::Address => text
                 .rsplit_once(':')
                 .is_some_and(|(host, port)| !host.is_empty() && port.parse::<u16>().is_ok()),
@@ -104,7 +106,7 @@ impl fmt::Display for Kind {
             Self::Address => formatter.write_str("HOST:PORT, such as 127.0.0.1:7380"),
             Self::Store => formatter.write_str("embedded, or cql://HOST,HOST:PORT/KEYSPACE"),
             Self::Level => formatter.write_str("memory, disk or replicated"),
-            Self::Secret => formatter.write_str("a text"),
+            Self::Text | Self::Secret => formatter.write_str("a text"),
             Self::Choice(words) => formatter.write_str(&words.join(", ")),
             Self::Switch => formatter.write_str("true or false"),
             Self::Size(least, most) => write!(formatter, "a size such as 64MiB, from {least} to {most}"),

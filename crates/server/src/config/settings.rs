@@ -17,6 +17,8 @@ pub(crate) struct Settings {
     pub(crate) http: String,
     pub(crate) resp: String,
     pub(crate) store: String,
+    /// What a `cql://` store is opened with.
+    pub(crate) cql: CqlOptions,
     pub(crate) ack: Acknowledgement,
     pub(crate) auth_token: Option<Secret>,
     pub(crate) rules: Option<PathBuf>,
@@ -27,6 +29,7 @@ pub(crate) struct Settings {
     pub(crate) journal_limit_bytes: u64,
     pub(crate) cut_damage: bool,
     pub(crate) round_interval_ms: u64,
+    pub(crate) read_age_ms: u64,
     pub(crate) memory_bytes: u64,
     pub(crate) store_cache_bytes: u64,
     pub(crate) token_window_ms: u64,
@@ -36,6 +39,21 @@ pub(crate) struct Settings {
     pub(crate) limits: Limits,
     /// About variables that mean nothing.
     pub(crate) warnings: Vec<String>,
+}
+
+/// What a `cql://` store is opened with.
+#[derive(Clone, Debug)]
+pub(crate) struct CqlOptions {
+    pub(crate) user: Option<String>,
+    pub(crate) password: Option<Secret>,
+    pub(crate) data_centre: Option<String>,
+    pub(crate) is_global: bool,
+    pub(crate) replication: Option<String>,
+    pub(crate) partitions: u64,
+    pub(crate) accept_periodic: bool,
+    pub(crate) timeout_ms: u64,
+    pub(crate) connect_timeout_ms: u64,
+    pub(crate) requests: u64,
 }
 
 /// A text that does not show itself.
@@ -65,8 +83,9 @@ impl Settings {
             http: raw.text("http"),
             resp: raw.text("resp"),
             store: raw.text("store"),
-            ack: levels::parse(&raw.text("ack")).unwrap_or(Acknowledgement::Disk),
-            auth_token: auth_token(&raw)?,
+            cql: cql(&raw)?,
+            ack: ack(&raw),
+            auth_token: secret(&raw, "auth_token", "auth_token_file")?,
             rules: raw.path("rules"),
             log_json: raw.text("log") == "json",
             log_level: raw.text("log_level"),
@@ -74,7 +93,8 @@ impl Settings {
             journal_segment_bytes: raw.bytes("journal_segment"),
             journal_limit_bytes: raw.bytes("journal_limit"),
             cut_damage: raw.text("journal_damage") == "cut",
-            round_interval_ms: raw.ms("round_interval"),
+            round_interval_ms: round_interval_ms(&raw),
+            read_age_ms: raw.ms("read_age"),
             memory_bytes: raw.bytes("memory"),
             store_cache_bytes: raw.bytes("store_cache"),
             token_window_ms: raw.ms("token_window"),
@@ -84,6 +104,47 @@ impl Settings {
             warnings,
         })
     }
+}
+
+/// Where there are copies, they are waited for unless somebody says otherwise.
+fn ack(raw: &Checked<'_>) -> Acknowledgement {
+    if raw.is_set("ack") || raw.text("store") == "embedded" {
+        levels::parse(&raw.text("ack")).unwrap_or(Acknowledgement::Disk)
+    } else {
+        Acknowledgement::Replicated
+    }
+}
+
+/// On a store that others read, they are not to wait for long.
+fn round_interval_ms(raw: &Checked<'_>) -> u64 {
+    const SHARED_MS: u64 = 250;
+    if raw.is_set("round_interval") || raw.text("store") == "embedded" {
+        raw.ms("round_interval")
+    } else {
+        SHARED_MS
+    }
+}
+
+fn cql(raw: &Checked<'_>) -> Result<CqlOptions, ConfigError> {
+    let some = |name: &str| Some(raw.text(name)).filter(|text| !text.is_empty());
+    let options = CqlOptions {
+        user: some("store_user"),
+        password: secret(raw, "store_password", "store_password_file")?,
+        data_centre: some("store_data_centre"),
+        is_global: raw.text("store_consistency") == "global",
+        replication: some("store_replication"),
+        partitions: raw.count("store_partitions"),
+        accept_periodic: raw.text("store_periodic") == "true",
+        timeout_ms: raw.ms("store_timeout"),
+        connect_timeout_ms: raw.ms("store_connect_timeout"),
+        requests: raw.count("store_requests"),
+    };
+    if options.user.is_some() != options.password.is_some() {
+        return Err(ConfigError(
+            "store_user and store_password (or store_password_file) go together; set both or none".to_owned(),
+        ));
+    }
+    Ok(options)
 }
 
 fn limits(raw: &Checked<'_>) -> Limits {
@@ -113,21 +174,20 @@ fn size(number: u64) -> usize {
     usize::try_from(number).unwrap_or(usize::MAX)
 }
 
-fn auth_token(raw: &Checked<'_>) -> Result<Option<Secret>, ConfigError> {
-    let text = raw.text("auth_token");
-    let Some(path) = raw.path("auth_token_file") else {
+/// A secret that is set or stands in a file.
+fn secret(raw: &Checked<'_>, name: &str, file: &str) -> Result<Option<Secret>, ConfigError> {
+    let text = raw.text(name);
+    let Some(path) = raw.path(file) else {
         return Ok((!text.is_empty()).then_some(Secret(text)));
     };
     if !text.is_empty() {
-        return Err(ConfigError(
-            "auth_token and auth_token_file are both set; leave one".to_owned(),
-        ));
+        return Err(ConfigError(format!("{name} and {file} are both set; leave one")));
     }
     let shown = path.display();
-    let text = std::fs::read_to_string(&path)
-        .map_err(|error| ConfigError(format!("cannot read auth_token_file {shown}: {error}")))?;
+    let text =
+        std::fs::read_to_string(&path).map_err(|error| ConfigError(format!("cannot read {file} {shown}: {error}")))?;
     match text.trim() {
-        "" => Err(ConfigError(format!("auth_token_file {shown} is empty"))),
+        "" => Err(ConfigError(format!("{file} {shown} is empty"))),
         text => Ok(Some(Secret(text.to_owned()))),
     }
 }
@@ -143,6 +203,10 @@ impl Checked<'_> {
             .map(|(text, _)| text.clone())
             .or_else(default)
             .unwrap_or_default()
+    }
+
+    fn is_set(&self, name: &str) -> bool {
+        self.0.contains_key(name)
     }
 
     fn path(&self, name: &str) -> Option<PathBuf> {

@@ -15,6 +15,7 @@ mod ingest;
 mod ledger;
 mod moment;
 mod namespaces;
+mod nodes;
 mod number;
 mod openapi;
 mod policy;
@@ -88,12 +89,30 @@ impl Http {
 /// Accepts connections until the service drains; returns when all have ended, or after the setting `drain_timeout`.
 pub(crate) async fn serve(listener: TcpListener, http: Arc<Http>) {
     let settling = tokio::spawn(ingest::settle(Arc::clone(&http)));
+    let following = tokio::spawn(follow(Arc::clone(&http)));
     accept::until_drained(listener, &http.service, |stream, _, connections| {
         serve_one(stream, &http, connections);
     })
     .await;
+    following.abort();
     if let Err(error) = settling.await {
         tracing::error!(%error, "bringing files to the store ended by a bug");
+    }
+}
+
+/// Goes by the policies and rules that other nodes declare, soon after the engine does.
+async fn follow(http: Arc<Http>) {
+    const LOOK: Duration = Duration::from_millis(250);
+    let mut adopted = 0;
+    let mut looks = tokio::time::interval(LOOK);
+    loop {
+        looks.tick().await;
+        let engine = http.service.engine();
+        if engine.adopted() != adopted {
+            adopted = engine.adopted();
+            http.service.levels().refresh(&engine.namespaces());
+            http.rules.follow(engine);
+        }
     }
 }
 

@@ -78,6 +78,9 @@ pub(super) async fn put(http: &Http, asked: &Asked, name: &str) -> Result<Answer
     }
     let shape: PolicyShape = asked.json()?;
     let policy = shape.policy(name)?;
+    if let Some(level) = policy.acknowledgement {
+        http.service.levels().check(level)?;
+    }
     let (declared, wanted) = (name.to_owned(), policy.clone());
     http.service
         .blocking(move |engine| engine.declare(&declared, wanted))

@@ -3,7 +3,9 @@
 use utoipa::OpenApi;
 
 use super::answer::{self, Answer};
-use super::{add, events, explain, history, ingest, ledger, namespaces, query, read, rules, status, verify, watch};
+use super::{
+    add, events, explain, history, ingest, ledger, namespaces, nodes, query, read, rules, status, verify, watch,
+};
 use crate::refusal::Refusal;
 
 #[derive(OpenApi)]
@@ -17,7 +19,7 @@ use crate::refusal::Refusal;
         add::add, read::counter, read::get, read::counters, watch::watch, history::history, query::query, events::events,
         rules::get, rules::put, namespaces::list, namespaces::get, namespaces::put, explain::explain, ledger::ledger, verify::get, verify::post,
         ingest::open, ingest::chunk, ingest::finish,
-        status::status, status::health, status::ready, status::metrics,
+        nodes::list, status::status, status::health, status::ready, status::metrics,
     ),
     tags(
         (name = "counters", description = "Adding and reading"),

@@ -91,9 +91,10 @@ impl PolicyShape {
             }
         };
         let ack = self.ack.as_deref().map(|text| match levels::parse(text) {
-            Some(tally_counter::Acknowledgement::Replicated) => Err(Refusal::invalid(levels::NOT_REPLICATED)),
             Some(level) => Ok(level),
-            None => Err(Refusal::invalid(format!("ack must be memory or disk, not {text:?}"))),
+            None => Err(Refusal::invalid(format!(
+                "ack must be memory, disk or replicated, not {text:?}"
+            ))),
         });
         let lateness = self.lateness.as_deref().map(|text| {
             duration_ms(text)
@@ -170,7 +171,7 @@ mod tests {
         );
         for wrong in [
             r#"{"consistency":"strong"}"#,
-            r#"{"ack":"replicated"}"#,
+            r#"{"ack":"paper"}"#,
             r#"{"history":{"1m":"5m"}}"#,
             r#"{"template":"x:{y}"}"#,
         ] {

@@ -43,12 +43,18 @@ pub(super) struct Page {
 #[serde(deny_unknown_fields)]
 pub(super) struct Keys {
     keys: Vec<String>,
+    /// Other nodes' counts as the store has them now, not as last seen.
+    #[serde(default)]
+    fresh: bool,
 }
 
-/// The values of counters, in one turn.
-pub(super) async fn values(http: &Http, keys: &[String]) -> Result<Vec<Option<i128>>, Refusal> {
+/// The values of counters, in one turn. `fresh`: others' counts as the store has them now.
+pub(super) async fn values(http: &Http, keys: &[String], fresh: bool) -> Result<Vec<Option<i128>>, Refusal> {
     let mut plan = Plan::new();
     plan.only_reads();
+    if fresh {
+        plan.fresh();
+    }
     let mut indexes: Vec<KeyIndex> = Vec::with_capacity(keys.len());
     for key in keys {
         indexes.push(plan.key(self::key(key)?, Need::Value));
@@ -66,13 +72,18 @@ pub(super) fn key(text: &str) -> Result<Key<'_>, Refusal> {
 /// A counter's value.
 #[utoipa::path(
     get, path = "/v1/counter", tag = "counters",
-    params(("key" = String, Query), ("int64" = Option<String>, Query, description = "`string`: values as strings")),
+    params(
+        ("key" = String, Query),
+        ("fresh" = Option<bool>, Query, description = "`true`: other nodes' counts as the store has them now, not as last seen"),
+        ("int64" = Option<String>, Query, description = "`string`: values as strings"),
+    ),
     responses((status = 200, body = Counter), (status = 404, body = super::problem::Problem)),
 )]
 pub(super) async fn counter(http: &Http, asked: &Asked) -> Result<Answer, Refusal> {
-    let parameters = asked.parameters(&["key"])?;
+    let parameters = asked.parameters(&["key", "fresh"])?;
     let (form, key) = (parameters.form()?, parameters.must("key")?.to_owned());
-    let value = values(http, std::slice::from_ref(&key))
+    let fresh = parameters.word("fresh", &["false", "true"])? == "true";
+    let value = values(http, std::slice::from_ref(&key), fresh)
         .await?
         .first()
         .copied()
@@ -93,7 +104,7 @@ pub(super) async fn counter(http: &Http, asked: &Asked) -> Result<Answer, Refusa
 )]
 pub(super) async fn get(http: &Http, asked: &Asked) -> Result<Answer, Refusal> {
     let form = asked.parameters(&[])?.form()?;
-    let Keys { keys } = asked.json()?;
+    let Keys { keys, fresh } = asked.json()?;
     let most = http.service.limits().max_batch;
     if keys.len() > most {
         return Err(Refusal::invalid(format!(
@@ -101,7 +112,7 @@ pub(super) async fn get(http: &Http, asked: &Asked) -> Result<Answer, Refusal> {
             keys.len()
         )));
     }
-    let values = values(http, &keys).await?;
+    let values = values(http, &keys, fresh).await?;
     let counter = |(key, value): (String, Option<i128>)| Counter {
         key,
         value: value.map(|value| form.of(value)),

@@ -10,8 +10,8 @@ use hyper::{Method, Request};
 use super::answer::Answer;
 use super::request::Asked;
 use super::{
-    Http, add, events, explain, history, ingest, ledger, namespaces, openapi, problem, query, read, rules, status, ui,
-    verify, watch,
+    Http, add, events, explain, history, ingest, ledger, namespaces, nodes, openapi, problem, query, read, rules,
+    status, ui, verify, watch,
 };
 use crate::metrics::Face;
 use crate::refusal::{ErrorKind, Refusal};
@@ -27,7 +27,9 @@ fn methods(path: &str) -> &'static [&'static str] {
         "/v1/rules" => &["GET", "HEAD", "PUT"],
         "/v1/verify" => &["GET", "HEAD", "POST"],
         "/v1/counter" | "/v1/counters" | "/v1/history" | "/v1/query" | "/v1/watch" | "/v1/explain" | "/v1/ledger"
-        | "/v1/namespaces" | "/v1/status" | "/healthz" | "/readyz" | "/metrics" | "/openapi.json" => &["GET", "HEAD"],
+        | "/v1/namespaces" | "/v1/nodes" | "/v1/status" | "/healthz" | "/readyz" | "/metrics" | "/openapi.json" => {
+            &["GET", "HEAD"]
+        }
         path if path.starts_with(NAMESPACES) => &["GET", "HEAD", "PUT"],
         path if path.starts_with(INGEST) => &["POST"],
         path if path == "/v1" || path.starts_with("/v1/") => &[],
@@ -123,6 +125,7 @@ async fn dispatch(http: &Arc<Http>, asked: &Asked) -> Result<Answer, Refusal> {
         "/v1/verify" if asked.method == Method::POST => verify::post(http, asked),
         "/v1/verify" => verify::get(http, asked),
         "/v1/namespaces" => namespaces::list(http, asked),
+        "/v1/nodes" => nodes::list(http, asked),
         "/v1/rules" if put => rules::put(http, asked).await,
         "/v1/rules" => rules::get(http, asked),
         "/v1/status" => status::status(http, asked).await,

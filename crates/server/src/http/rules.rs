@@ -58,6 +58,17 @@ impl RulesInForce {
         })
     }
 
+    /// Takes over the rules that another node has put; where they come from a file, that goes on.
+    pub(super) fn follow(&self, engine: &Engine) {
+        if self.file.is_some() {
+            return;
+        }
+        match Self::load(engine, None) {
+            Ok(loaded) => *self.current.write() = loaded.current.into_inner(),
+            Err(why) => tracing::error!(%why, "another node's rules cannot be read here: the rules stay as they were"),
+        }
+    }
+
     /// Calls `judge` with the rules in force.
     pub(super) fn with<R>(&self, judge: impl FnOnce(&Rules) -> R) -> R {
         let current = Arc::clone(&self.current.read());

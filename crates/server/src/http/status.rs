@@ -104,7 +104,7 @@ fn not_ready(http: &Http) -> Option<String> {
     }
     match http.service.engine().poll_failed(Waker::noop()) {
         Poll::Ready(error) => Some(error.to_string()),
-        Poll::Pending => None,
+        Poll::Pending => http.service.engine().store_failure(),
     }
 }
 

@@ -76,7 +76,7 @@ async fn send_changes(
     let mut quiet = 0;
     loop {
         // A refused look (the engine is draining) ends the stream; the client comes back.
-        let Ok(values) = read::values(&http, &keys).await else {
+        let Ok(values) = read::values(&http, &keys, false).await else {
             return;
         };
         let mut changed = Vec::new();

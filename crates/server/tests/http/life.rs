@@ -1,5 +1,6 @@
 //! How the server starts, refuses to start, and ends; who may call it.
 
+use std::io::{BufRead, BufReader};
 use std::net::TcpListener;
 use std::process::Stdio;
 
@@ -48,7 +49,8 @@ fn a_start_that_cannot_be_says_why() {
     assert!(refused(&data, &["--resp", &address], 1).contains("setting resp"));
     assert!(!data.exists(), "nothing was touched");
     assert!(refused(&data, &["--http", "0.0.0.0:0"], 1).contains("auth_token"));
-    assert!(refused(&data, &["--store", "cql://localhost/tally"], 1).contains("no CQL back end yet"));
+    assert!(refused(&data, &["--store", "cql://localhost/Tally"], 1).contains("a keyspace's name is"));
+    assert!(refused(&data, &["--store", "cql://a:secret@localhost/tally"], 1).contains("settings of their own"));
     assert!(refused(&data, &["--ack", "replicated"], 1).contains("not available"));
     let file = folder.path().join("file");
     std::fs::write(&file, "x").unwrap();
@@ -63,6 +65,34 @@ fn a_start_that_cannot_be_says_why() {
     server.stop();
     std::fs::write(data.join("store/format"), "tally store 999\n").unwrap();
     assert!(refused(&data, &[], 1).contains("newer Tally"));
+}
+
+/// A cluster that does not answer is waited for, by name, and nothing is served meanwhile.
+#[test]
+fn a_cluster_that_is_not_there_is_waited_for() {
+    let folder = tempfile::tempdir().unwrap();
+    let data = folder.path().join("data");
+    let nobody = TcpListener::bind("127.0.0.1:0").unwrap();
+    let url = format!("cql://{}/tally", nobody.local_addr().unwrap());
+    drop(nobody);
+    let mut waiting = Server::command(&data, &["--store", &url, "--store-connect-timeout", "500ms"])
+        .stdin(Stdio::null())
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped())
+        .spawn()
+        .unwrap();
+    let said = BufReader::new(waiting.stderr.take().unwrap())
+        .lines()
+        .map_while(Result::ok)
+        .find(|line| line.contains("waiting for the store"));
+    waiting.kill().unwrap();
+    let output = waiting.wait_with_output().unwrap();
+    let address = url.trim_start_matches("cql://").trim_end_matches("/tally");
+    assert!(
+        said.is_some_and(|said| said.contains(address)),
+        "it names who does not answer"
+    );
+    assert!(output.stdout.is_empty(), "nothing is served");
 }
 
 #[test]

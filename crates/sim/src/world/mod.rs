@@ -135,6 +135,10 @@ impl SimWorld {
 pub(crate) fn settings(segment_bytes: u64, hot_budget_bytes: u64, token_limit: u64) -> Settings {
     Settings {
         dir: PathBuf::from("simulated"),
+        node: "local".to_owned(),
+        token_walk_pause_ms: 0,
+        heartbeat_interval_ms: 0,
+        read_age_ms: 0,
         journal_segment_bytes: segment_bytes,
         cut_damage: false,
         journal_interval_ms: 100,

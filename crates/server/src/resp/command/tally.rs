@@ -107,11 +107,7 @@ fn token(sent: &[u8]) -> Result<&[u8], Fault> {
 fn acknowledgement(sent: &[u8]) -> Result<Acknowledgement, Fault> {
     let word = Word::of(sent);
     let level = std::str::from_utf8(word.as_bytes()).ok().and_then(levels::parse);
-    match level {
-        Some(Acknowledgement::Replicated) => Err(Fault::Composed(format!("ERR {}", levels::NOT_REPLICATED))),
-        Some(level) => Ok(level),
-        None => Err(Fault::Text("ERR the level after ACK is memory, disk or replicated")),
-    }
+    level.ok_or(Fault::Text("ERR the level after ACK is memory, disk or replicated"))
 }
 
 /// The same whichever face an add with a token comes by, so that a retry may take another one: as in `http::add`.

@@ -6,6 +6,7 @@ import { ExplainPage } from './pages/explain';
 import { HomePage } from './pages/home';
 import { LargestPage } from './pages/largest';
 import { LedgerPage } from './pages/ledger';
+import { NodesPage } from './pages/nodes';
 import { SignIn } from './pages/sign-in';
 import { Nothing } from './parts/notice';
 import { Search } from './parts/search';
@@ -19,6 +20,7 @@ const PLACES = [
   { path: '/counters', name: 'Counters' },
   { path: '/largest', name: 'Largest' },
   { path: '/ledger', name: 'Ledger' },
+  { path: '/nodes', name: 'Nodes' },
 ];
 
 export function App() {
@@ -78,6 +80,8 @@ function Page({ address: { path, query } }: { address: Address }) {
       return <LargestPage query={query} />;
     case '/ledger':
       return <LedgerPage />;
+    case '/nodes':
+      return <NodesPage />;
     case '/explain':
       return <ExplainPage key={query.get('key')} counter={query.get('key') ?? ''} />;
     default:
@@ -91,6 +95,7 @@ function titleOf({ path, query }: Address): string {
     '/counter': query.getAll('key').join(', '),
     '/largest': `Largest ${query.get('match') ?? ''}`,
     '/ledger': 'Ledger',
+    '/nodes': 'Nodes',
     '/explain': `Explain ${query.get('key') ?? ''}`,
   };
   const name = named[path]?.trim();

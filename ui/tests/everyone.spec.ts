@@ -10,6 +10,7 @@ const PAGES = [
   '/counter?key=nothing:here',
   '/largest?match=page:*',
   '/ledger',
+  '/nodes',
   '/explain?key=status:404',
   '/no-such-page',
 ];

@@ -1,10 +1,12 @@
 // The calls the pages make, by name. Nothing is kept between calls.
 import { get, post } from './client';
-import type { Counters, Explanation, History, Integer, Ledger, Query, Status, Verified } from './shapes';
+import type { Counters, Explanation, History, Integer, Ledger, Nodes, Query, Status, Verified } from './shapes';
 
 export const status = (signal?: AbortSignal) => get<Status>('status', [], signal);
 
 export const ledger = (signal?: AbortSignal) => get<Ledger>('ledger', [], signal);
+
+export const nodes = (signal?: AbortSignal) => get<Nodes>('nodes', [], signal);
 
 export const verified = (signal?: AbortSignal) => get<Verified>('verify', [], signal);
 

@@ -71,6 +71,27 @@ export interface Ledger {
   namespaces: LedgerEntry[];
 }
 
+/** A node that shares the store, as the one that answered last heard it. */
+export interface Node {
+  id: string;
+  this: boolean;
+  alive: boolean;
+  silent_ms: Integer;
+  clock_ahead_ms: Integer;
+  http: string;
+  resp: string;
+  version: string;
+  writer: number;
+  started: string;
+  hot_counters: Integer;
+  journal_bytes: Integer;
+}
+
+/** None where the store is the node's alone. */
+export interface Nodes {
+  nodes: Node[];
+}
+
 /** Two things that should be equal and are not. */
 export interface Drift {
   check: string;

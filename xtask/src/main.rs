@@ -1,4 +1,4 @@
-//! What people and CI call: `cargo xtask run|test|check|tidy|bench|sim|torture`.
+//! What people and CI call: `cargo xtask run|test|check|tidy|bench|sim|mutants|torture|fuzz`.
 //!
 //! Everything here works on a fresh machine that has only a Rust toolchain: it obtains what it lacks where it can, starts
 //! servers on fresh ports in fresh folders, waits for readiness and never for time, and ends only processes that it
@@ -22,6 +22,7 @@ mod command;
 mod fuzz;
 mod http;
 mod machine;
+mod mutants;
 mod place;
 mod process;
 mod random;
@@ -62,6 +63,9 @@ cargo xtask COMMAND
            --periodic       with a commit log that Tally refuses
            --passwords      with users and passwords
   sim    the seeded simulation of the engine, in release: --seeds N, --seed N, and what `-- --help` says
+  mutants  plants known bugs, one at a time, and says which check catches each and how soon
+           BUG…             only these, by number or name
+           --short          a handful, by the simulation alone
   torture MODE|all  faults made to the real binary, and what it holds afterwards: kill, power,
                     disk, eio, corrupt, clone, flood, tokens, restart
            --minutes N      so long, over all modes
@@ -97,6 +101,7 @@ fn dispatch(arguments: &[String]) -> Result<()> {
         "check" => check::check(),
         "tidy" => tidy::tidy(),
         "sim" => check::simulate(options),
+        "mutants" => mutants::mutants(options),
         "torture" => torture::torture(options),
         "fuzz" => fuzz::fuzz(options),
         "help" | "--help" | "-h" => {

@@ -6,7 +6,7 @@ use anyhow::{Context, Result, bail, ensure};
 
 use crate::place::Place;
 use crate::steps::Steps;
-use crate::{artifacts, cassandra, check, child, clients, command, machine, sample, tally, torture, ui};
+use crate::{artifacts, cassandra, check, child, clients, command, machine, mutants, sample, tally, torture, ui};
 
 pub(crate) fn test(arguments: &[String]) -> Result<()> {
     child::end_all_on_interrupt()?;
@@ -20,6 +20,7 @@ pub(crate) fn test(arguments: &[String]) -> Result<()> {
             &["test", "--workspace", "--no-fail-fast"],
         ))
     });
+    steps.step("planted bugs are caught", mutants::short);
     steps.step("ui build", || ui::build(&place));
     let binary = place.binary("release");
     if steps.step("release build", || artifacts::server(&place, "release").map(drop)) {

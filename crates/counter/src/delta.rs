@@ -119,6 +119,7 @@ impl Delta {
     /// A head that the log wrote, which ends what it says: for a replay, which does not know the generation before it.
     pub fn end(&mut self, ends: Ends, head: Head) {
         match ends {
+            Ends::Life if crate::planted!(DeleteKeepsHistory) => self.total = 0,
             Ends::Life => *self = Self::default(),
             Ends::Set => self.total = 0,
             Ends::Nothing => {}
@@ -154,14 +155,18 @@ impl Delta {
                 cut,
             });
         }
-        if stored.position == cut || !self.touched {
+        if (stored.position == cut && !crate::planted!(RepeatAddsAgain)) || !self.touched {
             return Ok(None);
         }
         let overflow = Beyond {
             stored: stored.position,
             cut,
         };
-        let carried = if stored.n == generation.n { stored.total } else { 0 };
+        let carried = if stored.n == generation.n || crate::planted!(TotalCarriedOverSet) {
+            stored.total
+        } else {
+            0
+        };
         let total = carried.checked_add(self.total).ok_or(overflow)?;
         let counted = stored.counted.checked_add(self.counted).ok_or(overflow)?;
         Ok(Some(Cell {

@@ -10,6 +10,7 @@ mod figures;
 mod head;
 mod key;
 mod left;
+mod planted;
 mod policy;
 mod position;
 mod row;
@@ -25,6 +26,9 @@ pub use figures::{Figures, Outcome, Reason};
 pub use head::{Generation, Head};
 pub use key::{Key, KeyError, MAX_KEY_BYTES};
 pub use left::Left;
+pub use planted::Bug;
+#[cfg(feature = "planted")]
+pub use planted::{is_planted, plant};
 pub use policy::{Acknowledgement, Consistency, History, Keep, Policy, PolicyError, Template};
 pub use position::{Position, PositionError};
 pub use row::{CounterRow, counter_prefix, row_key};

@@ -90,6 +90,8 @@ impl Step {
     )]
     pub fn place(self, minute: Minute) -> (Chunk, u8) {
         match self {
+            // The last minute of an hour goes to the next one.
+            Self::Minute if crate::planted!(ChunkEdge) && minute.0 % 60 == 59 => (Chunk(minute.0 / 60 + 1), 0),
             Self::Minute => (Chunk(minute.0 / 60), (minute.0 % 60) as u8),
             Self::Hour => (Chunk(minute.0 / 1_440), (minute.0 / 60 % 24) as u8),
             Self::Day => {

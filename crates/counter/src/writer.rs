@@ -36,7 +36,7 @@ pub enum WriterState {
 impl WriterState {
     /// Whether readers sum this writer's cells.
     pub fn is_summed(self) -> bool {
-        matches!(self, Self::Active | Self::Sealed)
+        matches!(self, Self::Active) || (matches!(self, Self::Sealed) && !crate::planted!(SealedNotSummed))
     }
 
     /// Whether it may still write.

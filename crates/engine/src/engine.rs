@@ -5,7 +5,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::task::{Poll, Waker};
 
 use parking_lot::{Condvar, Mutex};
-use tally_counter::{Key, Position};
+use tally_counter::{Key, Position, planted};
 
 use crate::core::Core;
 use crate::declared::Newest;
@@ -191,10 +191,11 @@ impl Engine {
     }
 
     fn admit_write(&self, core: &Core) -> Result<(), Blocked> {
-        if !core.room {
+        if !core.room && !planted!(FullDiskIgnored) {
             return Err(Blocked::DiskFull);
         }
-        if u64::try_from(core.tail.waiting_bytes()).unwrap_or(u64::MAX) > self.settings.waiting_limit_bytes() {
+        let waiting_bytes = u64::try_from(core.tail.waiting_bytes()).unwrap_or(u64::MAX);
+        if waiting_bytes > self.settings.waiting_limit_bytes() && !planted!(NoLimitOnWaiting) {
             self.want_sync(core.tail.position());
             return Err(Blocked::Full(
                 "more waits for the journal's sync than may (a quarter of the setting journal_segment)",
@@ -211,7 +212,7 @@ impl Engine {
 
     /// Puts what the plan has read into memory, unless it may be old by now.
     fn install(&self, core: &mut Core, plan: &mut Plan, now_us: u64) {
-        if plan.stamp.is_some_and(|stamp| stamp != core.stamp) {
+        if plan.stamp.is_some_and(|stamp| stamp != core.stamp) && !planted!(StaleLoad) {
             keep_sights(core, plan);
         }
         let at_us = plan.read_us.unwrap_or(now_us);

@@ -4,7 +4,8 @@
 use std::collections::BTreeMap;
 
 use tally_counter::{
-    Chunk, CounterRow, Delta, Ends, Head, Keep, Key, Left, Minute, Position, Step, Window, WriterNumber, counter_prefix,
+    Chunk, CounterRow, Delta, Ends, Head, Keep, Key, Left, Minute, Position, Step, Window, WriterNumber,
+    counter_prefix, planted,
 };
 use tally_store::{Range, Table};
 
@@ -70,6 +71,11 @@ impl Engine {
             let (rows, lefts) = self.stored_windows(key, step, life, from, to)?;
             // What memory holds is looked at after the rows: a round that was cut meanwhile is told by its cut in them.
             let memory = self.core.lock().in_memory(key, step);
+            let (before, memory) = if planted!(HistoryAcrossCut) {
+                (memory, before)
+            } else {
+                (before, memory)
+            };
             if memory.stamp != before.stamp || memory.life(head.as_ref()) != life {
                 // A round ended in between, and what was read may lack what memory no longer has; or the life ended.
                 continue;

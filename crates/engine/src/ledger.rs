@@ -3,8 +3,12 @@
 
 use std::collections::BTreeMap;
 
-use tally_counter::{Corrupt, Figures, WriterNumber};
-use tally_store::{Store, StoreError, Table};
+use tally_counter::{Corrupt, Figures, WriterNumber, planted};
+use tally_store::{Batch, Order, Store, StoreError, Table};
+
+use crate::Error;
+use crate::core::Closing;
+use crate::flush::Cut;
 
 /// What figures are of.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -116,4 +120,55 @@ pub(crate) fn fuzz_row(key: &[u8], value: &[u8]) {
         let same = (second.subject, second.writer, second.position) == (first.subject, first.writer, first.position);
         same && second.figures == first.figures
     }));
+}
+
+/// Writes the figures of a round's subjects: what was stored plus what the round adds; what stands at the cut is left alone.
+pub(crate) fn put_figures(
+    store: &dyn Store,
+    cut: Cut,
+    added: &BTreeMap<Subject, Figures>,
+    stored: &mut BTreeMap<Subject, (u64, Figures)>,
+    order: Order,
+) -> Result<(), Error> {
+    let mut rows = Batch::new();
+    let mut next = Vec::new();
+    for (subject, figures) in added {
+        let (position, mut sum) = stored.get(subject).cloned().unwrap_or_default();
+        if position == cut.at.number() && !planted!(RepeatAddsAgain) {
+            continue;
+        }
+        sum.absorb(figures);
+        let value = sum.encoded(cut.at);
+        rows.push_with(
+            Table::Ledger,
+            0,
+            cut.at.number(),
+            |out| subject.put_key(out, cut.writer),
+            |out| out.extend_from_slice(&value),
+        );
+        next.push((subject.clone(), (cut.at.number(), sum)));
+    }
+    store.put(&rows, order)?;
+    stored.extend(next);
+    Ok(())
+}
+
+/// Writes the figures of a closing round.
+pub(crate) fn put_round(
+    store: &dyn Store,
+    cut: Cut,
+    closing: &Closing,
+    stored: &mut BTreeMap<Subject, (u64, Figures)>,
+    order: Order,
+) -> Result<(), Error> {
+    let namespaces = closing
+        .namespaces
+        .iter()
+        .map(|(name, figures)| (Subject::Namespace(name.clone()), figures.clone()));
+    let sources = closing
+        .open
+        .sources
+        .iter()
+        .map(|(name, figures)| (Subject::Source(name.clone()), figures.clone()));
+    put_figures(store, cut, &namespaces.chain(sources).collect(), stored, order)
 }

@@ -8,6 +8,7 @@ mod census;
 mod commit;
 mod copy;
 mod core;
+mod damage;
 mod declared;
 mod engine;
 mod entry;

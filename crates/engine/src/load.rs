@@ -1,7 +1,9 @@
 //! Reads counters and tokens that are not in memory, in bulk and without the engine's lock, and puts what was read together with
 //! what the memory knows and the store does not have yet.
 
-use tally_counter::{Cell, CounterRow, Generation, Head, Key, Position, WriterNumber, counter_prefix, row_key};
+use tally_counter::{
+    Cell, CounterRow, Generation, Head, Key, Position, WriterNumber, counter_prefix, planted, row_key,
+};
 use tally_store::{Addresses, Range, Row, Store, StoreError, Table};
 
 use crate::core::{Core, Token};
@@ -189,7 +191,7 @@ pub(crate) fn install(core: &mut Core, id: CounterId, snapshot: &Snapshot, own: 
     let mut add = |amount: i128| value = value.saturating_add(amount);
     let mut own_position = None;
     for (writer, life, cell) in &snapshot.cells {
-        if *life != generation.life || !registry.is_summed(*writer) {
+        if (*life != generation.life && !planted!(DeadLivesSummed)) || !registry.is_summed(*writer) {
             continue;
         }
         exists = true;
@@ -225,6 +227,7 @@ pub(crate) fn install(core: &mut Core, id: CounterId, snapshot: &Snapshot, own: 
 /// The newer of two heads.
 pub(crate) fn newest<'h>(one: Option<&'h Head>, other: Option<&'h Head>) -> Option<&'h Head> {
     match (one, other) {
+        (Some(_), Some(other)) if planted!(StoredHeadWins) => Some(other),
         (Some(one), Some(other)) => Some(if other.generation > one.generation { other } else { one }),
         (one, other) => one.or(other),
     }

@@ -1,7 +1,7 @@
 //! A journal that was lost: the old epoch is sealed as it is, and a new one begins (rule 1). Guards that what the store has by then stays
 //! whole: values as they were at one time or another, and a name for each of them. What was only in the journal is gone.
 
-use tally_counter::{CounterRow, Head, Position, StartId, WriterId, WriterNumber, WriterRow, WriterState};
+use tally_counter::{CounterRow, Head, Position, StartId, WriterId, WriterNumber, WriterRow, WriterState, planted};
 use tally_store::{Batch, Order, Row, Store, StoreError, Table};
 
 use crate::journal;
@@ -23,7 +23,7 @@ pub(crate) fn after_loss(
     let needed = row.pending.unwrap_or(row.applied);
     // Most often the newest segment says that nothing is missing; if something before it is, the replay that follows says so.
     let newest = journal::newest_end(&world.disk, row.number.0);
-    if needed == Position::ZERO || newest.is_some_and(|end| end >= needed) {
+    if needed == Position::ZERO || planted!(NoNewEpoch) || newest.is_some_and(|end| end >= needed) {
         return Ok(row);
     }
     let found = journal::replay(
@@ -54,7 +54,7 @@ pub(crate) fn after_loss(
         .disk
         .sync_names()
         .map_err(|error| Error::Failed(error.to_string()))?;
-    if let Some(pending) = row.pending {
+    if let Some(pending) = row.pending.filter(|_| !planted!(TornRoundUnnamed)) {
         put_names_again(world.store.as_ref(), row.number, pending)?;
         world.store.durable()?;
     }

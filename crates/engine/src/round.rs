@@ -4,7 +4,7 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use tally_counter::{Delta, Figures, Key, Policy, Position, Reader, WriterRow};
+use tally_counter::{Delta, Figures, Key, Policy, Position, Reader, WriterRow, planted};
 use tally_store::{Batch, Order, Store, Table};
 
 use crate::core::{Closing, Core};
@@ -122,6 +122,11 @@ impl Core {
     /// them on by now (rule 18).
     pub(crate) fn cut_again(&mut self, at: Position, kept: BTreeMap<String, Kept>) {
         self.namespaces.raise(&kept);
+        let kept = if planted!(BoundaryMoves) {
+            self.namespaces.kept()
+        } else {
+            kept
+        };
         self.close(at, kept);
     }
 
@@ -182,6 +187,9 @@ impl Engine {
     /// failed, so its rows no longer only grow.
     fn begin_round(&self) -> Option<(Arc<Closing>, Order)> {
         let mut core = self.core.lock();
+        if planted!(RoundIsForgotten) {
+            core.closing = None;
+        }
         if let Some(closing) = &core.closing {
             return Some((Arc::clone(closing), Order::Any));
         }
@@ -193,13 +201,22 @@ impl Engine {
     pub(crate) fn finish_round(&self, own: &mut Own, closing: &Closing, order: Order) -> Result<(), Error> {
         let started_us = self.world.clock.monotonic_us();
         // The journal has synced all that the rows will say (rule 5).
-        self.sync_to(closing.cut)?;
+        if planted!(TokenWithoutCell) {
+            let writer = own.row.number;
+            let at = closing.cut;
+            self.put_tokens(Cut { writer, at }, closing, Order::Any)?;
+        }
+        if !planted!(CutBeyondSynced) {
+            self.sync_to(closing.cut)?;
+        }
         // Unless an earlier try failed after its last change: a row never goes back to what it was, or a change that comes late
         // would find what it looks for.
         if own.row.applied != closing.cut {
             self.put_round(own, closing, order)?;
         }
-        self.world.store.durable()?;
+        if !planted!(AppliedBeforeDurable) {
+            self.world.store.durable()?;
+        }
         self.end_round(own, closing, started_us)
     }
 
@@ -208,6 +225,9 @@ impl Engine {
             writer: own.row.number,
             at: closing.cut,
         };
+        if planted!(RowBeforePending) {
+            self.put_rows(own, cut, closing, order)?;
+        }
         if own.row.pending != Some(closing.cut) {
             let resume = Resume {
                 kept: closing.kept.clone(),
@@ -227,7 +247,9 @@ impl Engine {
             // Names of an earlier try may have arrived after they were counted.
             own.flusher.census.restart();
         }
-        self.world.store.durable()?;
+        if !planted!(AppliedBeforeDurable) {
+            self.world.store.durable()?;
+        }
         let row = WriterRow {
             applied: closing.cut,
             pending: None,
@@ -245,7 +267,7 @@ impl Engine {
         let version = self.put_declared(own, closing)?;
         self.put_tokens(cut, closing, order)?;
         self.put_counters(own, cut, closing, order)?;
-        put_ledger(store, cut, closing, &mut own.ledger, order)?;
+        ledger::put_round(store, cut, closing, &mut own.ledger, order)?;
         Ok(version)
     }
 
@@ -253,7 +275,7 @@ impl Engine {
     fn put_counters(&self, own: &mut Own, cut: Cut, closing: &Closing, order: Order) -> Result<(), Error> {
         let fold = &closing.open.fold;
         let mut names = Names::default();
-        own.flusher.alone = !self.is_shared() && self.registry.numbers().len() == 1;
+        own.flusher.alone = !self.is_shared() && (self.registry.numbers().len() == 1 || planted!(ThoughtAlone));
         own.flusher.shared = self.is_shared();
         for chunk in self.ordered(fold, &mut names).chunks(CHUNK) {
             self.read_names(chunk.iter().map(|(.., id, _)| *id), &mut names);
@@ -299,7 +321,7 @@ impl Engine {
                     .deltas(id)
                     .0
                     .is_some_and(|open| open.ends == tally_counter::Ends::Life);
-                if (delta.touched || created) && !gone {
+                if (delta.touched || created) && (!gone || planted!(GoneNameThoughtStored)) {
                     core.table.set_stored(id, true);
                 } else if delta.ends == tally_counter::Ends::Life {
                     core.table.set_stored(id, false);
@@ -396,56 +418,6 @@ impl Policies {
             .or(self.list.first())
             .map(|(_, policy, boundaries)| (policy, *boundaries))
     }
-}
-
-/// Writes the figures of a round's subjects: what was stored plus what the round adds; what stands at the cut is left alone.
-pub(crate) fn put_figures(
-    store: &dyn Store,
-    cut: Cut,
-    added: &BTreeMap<Subject, Figures>,
-    stored: &mut BTreeMap<Subject, (u64, Figures)>,
-    order: Order,
-) -> Result<(), Error> {
-    let mut rows = Batch::new();
-    let mut next = Vec::new();
-    for (subject, figures) in added {
-        let (position, mut sum) = stored.get(subject).cloned().unwrap_or_default();
-        if position == cut.at.number() {
-            continue;
-        }
-        sum.absorb(figures);
-        let value = sum.encoded(cut.at);
-        rows.push_with(
-            Table::Ledger,
-            0,
-            cut.at.number(),
-            |out| subject.put_key(out, cut.writer),
-            |out| out.extend_from_slice(&value),
-        );
-        next.push((subject.clone(), (cut.at.number(), sum)));
-    }
-    store.put(&rows, order)?;
-    stored.extend(next);
-    Ok(())
-}
-
-fn put_ledger(
-    store: &dyn Store,
-    cut: Cut,
-    closing: &Closing,
-    stored: &mut BTreeMap<Subject, (u64, Figures)>,
-    order: Order,
-) -> Result<(), Error> {
-    let namespaces = closing
-        .namespaces
-        .iter()
-        .map(|(name, figures)| (Subject::Namespace(name.clone()), figures.clone()));
-    let sources = closing
-        .open
-        .sources
-        .iter()
-        .map(|(name, figures)| (Subject::Source(name.clone()), figures.clone()));
-    put_figures(store, cut, &namespaces.chain(sources).collect(), stored, order)
 }
 
 pub(crate) fn flush_error(error: crate::flush::FlushError) -> Error {

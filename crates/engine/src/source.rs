@@ -3,7 +3,9 @@
 
 use std::collections::{BTreeMap, HashMap};
 
-use tally_counter::{Delta, Figures, Key, Minute, Outcome, Position, Reader, StartId, WriterId, WriterRow, put_bytes};
+use tally_counter::{
+    Delta, Figures, Key, Minute, Outcome, Position, Reader, StartId, WriterId, WriterRow, planted, put_bytes,
+};
 use tally_store::{Order, Store};
 
 use crate::Error;
@@ -11,7 +13,7 @@ use crate::engine::Engine;
 use crate::flush::{CHUNK, Cut, Flusher, Item};
 use crate::ledger::{self, Subject};
 use crate::namespaces::{self, Kept, Namespace};
-use crate::round::{Policies, flush_error, put_figures};
+use crate::round::{Policies, flush_error};
 
 /// What a stretch of a log adds up to.
 #[derive(Debug, Default)]
@@ -213,7 +215,9 @@ impl Engine {
         own.sweep.settled.remove(&writer.row.number);
         // Heads that this fold goes by may be in the journal only: they must be as durable as what is counted under them.
         let written = self.core.lock().tail.position();
-        self.sync_to(written)?;
+        if !planted!(SourceUnsynced) {
+            self.sync_to(written)?;
+        }
         let (policies, kept) = self.source_policies(writer, fold)?;
         let repeats = writer.row.pending.is_some();
         if writer.row.pending.is_none() {
@@ -265,7 +269,7 @@ impl Engine {
         self.put_fold(flusher, cut, fold, policies)?;
         let store: &dyn Store = self.world.store.as_ref();
         let subjects = subjects(writer, fold, policies);
-        put_figures(store, cut, &subjects, &mut writer.ledger, Order::Any)?;
+        ledger::put_figures(store, cut, &subjects, &mut writer.ledger, Order::Any)?;
         Ok(store.durable()?)
     }
 
@@ -358,7 +362,7 @@ impl Engine {
         let heads: Vec<Option<tally_counter::Head>> = heads.collect();
         let written = core.tail.position();
         drop(core);
-        if heads.iter().any(Option::is_some) {
+        if heads.iter().any(Option::is_some) && !planted!(SourceUnsynced) {
             self.sync_to(written)?;
         }
         Ok(heads)
@@ -369,7 +373,7 @@ impl Engine {
         for chunk in fold.deltas.keys().collect::<Vec<_>>().chunks(CHUNK) {
             let mut core = self.core.lock();
             for key in chunk {
-                if let Some(id) = core.find(key) {
+                if let Some(id) = core.find(key).filter(|_| !planted!(ValueRemembered)) {
                     core.table.set_loaded(id, false);
                 }
             }

@@ -2,7 +2,7 @@
 
 use std::collections::HashMap;
 
-use tally_counter::{Ends, Generation, Head, MAX_TIME_MS, Outcome, Position};
+use tally_counter::{Ends, Generation, Head, MAX_TIME_MS, Outcome, Position, planted};
 
 use crate::core::{Core, Token};
 use crate::entry::{self, Op};
@@ -56,7 +56,9 @@ impl Turn<'_> {
         let id = self.id(key)?;
         self.core.table.touch(id);
         let counter = self.core.table.get(id)?;
-        (counter.is_there(self.now_ms)).then_some(counter.value())
+        let value = counter.value();
+        let clipped = value.clamp(i64::MIN.into(), i64::MAX.into());
+        (counter.is_there(self.now_ms)).then_some(if planted!(SumClipped) { clipped } else { value })
     }
 
     /// Adds, and answers the new value. Refused, with nothing applied, where that would leave 64 bits. `time_ms`: the add's own time.
@@ -107,7 +109,8 @@ impl Turn<'_> {
             .map_or(&[][..], |planned| Plan::name(&self.plan.bytes, planned));
         let namespace = self.core.namespaces.get(self.core.namespaces.of_name(name));
         let lateness_ms = namespace.and_then(|namespace| namespace.policy.lateness_ms);
-        lateness_ms.is_some_and(|lateness_ms| time_ms.saturating_add(lateness_ms) < self.now_ms)
+        !planted!(LateCounted)
+            && lateness_ms.is_some_and(|lateness_ms| time_ms.saturating_add(lateness_ms) < self.now_ms)
     }
 
     /// Whether all these adds together keep each value within 64 bits; `Err`: the first that does not. For requests that are
@@ -121,7 +124,7 @@ impl Turn<'_> {
             };
             let value = values.entry(id).or_insert(counter.value());
             *value = value.saturating_add(i128::from(*amount));
-            if i64::try_from(*value).is_err() {
+            if i64::try_from(*value).is_err() && !planted!(ExecInPart) {
                 return Err(index);
             }
         }
@@ -171,7 +174,11 @@ impl Turn<'_> {
         }
         if before.expires_ms != at_ms {
             let head = Head {
-                generation: before.generation.next_revision(),
+                generation: if planted!(ExpireKeepsRevision) {
+                    before.generation
+                } else {
+                    before.generation.next_revision()
+                },
                 expires_ms: at_ms,
                 ..before
             };
@@ -207,7 +214,9 @@ impl Turn<'_> {
         let known = self.core.open.tokens.get(&planned.key).or(closing).or(stored);
         let window_ms = self.settings.token_window_ms;
         match known.filter(|known| known.time_ms.saturating_add(window_ms) > self.now_ms) {
-            Some(known) if known.payload == payload => TokenState::Duplicate(known.answer.to_vec()),
+            Some(known) if known.payload == payload || planted!(AnyPayload) => {
+                TokenState::Duplicate(known.answer.to_vec())
+            }
             Some(_) => TokenState::OtherPayload,
             None => {
                 let count = self
@@ -251,7 +260,7 @@ impl Turn<'_> {
     /// Notes in the ledger that `adds` repeated adds to this key's namespace came as duplicates.
     pub fn duplicate_adds(&mut self, key: KeyIndex, adds: u64) {
         let id = self.id(key).or_else(|| self.make(key));
-        if let Some(id) = id {
+        if let Some(id) = id.filter(|_| !planted!(DuplicateUncounted)) {
             self.note_adds(id, Outcome::Duplicate, adds);
         }
     }
@@ -366,7 +375,13 @@ impl Turn<'_> {
 
     /// Notes what the ended value included: of the own journal all before this entry, of others what was read (rule 12).
     fn see(&self, key: KeyIndex, head: &mut Head) {
-        head.see(self.registry.own(), self.core.tail.position());
+        let before = self.core.tail.position();
+        let seen = if planted!(SeenTooLate) {
+            before.after(2)
+        } else {
+            Ok(before)
+        };
+        head.see(self.registry.own(), seen.unwrap_or(before));
         let loaded: Option<&Snapshot> = self.plan.keys.get(key.0).and_then(|planned| planned.loaded.as_deref());
         for (writer, position) in loaded
             .map(|snapshot| snapshot.seen(self.registry.own(), self.registry))

@@ -23,7 +23,7 @@ mod error;
 mod parse;
 mod template;
 
-use tally_counter::Outcome;
+use tally_counter::{Outcome, planted};
 
 use crate::adds::{Adds, NoKey};
 use crate::event::{Event, Rejected, Value};
@@ -107,6 +107,9 @@ impl Rules {
         for rule in self.rules.iter().filter(|rule| rule.matches(event)) {
             outcome = Outcome::Counted;
             if let Err(reason) = self.count(rule, event, adds) {
+                if planted!(RefusedInPart) {
+                    continue;
+                }
                 adds.clear();
                 return Err(event.reject(reason));
             }

@@ -7,6 +7,7 @@
 use std::process::ExitCode;
 use std::sync::atomic::{AtomicU64, Ordering};
 
+use tally_counter::Bug;
 use tally_sim::{Broken, SCENARIOS, STEPS, exhaust, exhaust_loss, reduce, run};
 
 const HELP: &str = "\
@@ -19,6 +20,7 @@ tally-sim: the engine under seeded faults
   --exhaust N   crashes N small scenarios of each kind at every write and sync instead
   --jobs N      so many seeds at once, each on one thread (default 1)
   --stop        ends at the first seed that fails
+  --bugs        lists the bugs that may be planted (`cargo xtask mutants`)
   --lines       with --seed: every step of the whole run
 ";
 
@@ -34,6 +36,12 @@ struct Options {
 }
 
 fn main() -> ExitCode {
+    if std::env::args().nth(1).is_some_and(|argument| argument == "--bugs") {
+        for bug in Bug::ALL {
+            println!("{}\t{}\t{}", *bug as u8, bug.name(), bug.what());
+        }
+        return ExitCode::SUCCESS;
+    }
     let Some(options) = options() else {
         print!("{HELP}");
         return ExitCode::FAILURE;

@@ -7,7 +7,8 @@ mod windows;
 
 use foldhash::quality::FixedState;
 use tally_counter::{
-    Cell, Chunk, CounterRow, Delta, Generation, Head, Key, Left, Policy, Position, Step, Window, WriterNumber, row_key,
+    Cell, Chunk, CounterRow, Delta, Generation, Head, Key, Left, Policy, Position, Step, Window, WriterNumber, planted,
+    row_key,
 };
 use tally_store::{Addresses, Batch, Order, Store, StoreError, Table};
 
@@ -254,10 +255,13 @@ fn forget_ended(store: &dyn Store, items: &[Item<'_>], stored: &mut [Option<Stor
 
 /// Names first, then heads (rules 11 and 14): a counter that is cut off half-way has a name, whatever else it has.
 fn put_rows(store: &dyn Store, rows: &Rows, order: Order) -> Result<(), StoreError> {
-    store.put(&rows.names, order)?;
-    store.put(&rows.fresh, order)?;
-    store.put(&rows.heads, order)?;
-    store.put(&rows.amounts, order)?;
+    let mut batches = [&rows.names, &rows.fresh, &rows.heads, &rows.amounts];
+    if planted!(NameAfterCell) {
+        batches.rotate_left(2);
+    }
+    for batch in batches {
+        store.put(batch, order)?;
+    }
     store.remove(&rows.gone)
 }
 
@@ -314,11 +318,11 @@ fn build(
     if delta.head.is_none()
         && let Some(head) = &stored.head
     {
-        if head.born_of(cut.writer) >= cut.at {
+        if head.born_of(cut.writer) >= cut.at && !planted!(BornIgnored) {
             // The life of all this had ended, with everything of this round seen (rule 12).
             return Ok(());
         }
-        if head.seen_of(cut.writer) >= cut.at {
+        if head.seen_of(cut.writer) >= cut.at && !planted!(SeenIgnored) {
             // A SET had seen it: it is counted in the life, and no longer in the total.
             generation.n = stored.cell.map_or(generation.n.saturating_sub(1), |cell| cell.n);
         } else if let Some(cell) = stored
@@ -347,10 +351,15 @@ fn build(
         };
         push_name(*key, generation.life, names);
     } else if delta.ends == tally_counter::Ends::Life && !delta.touched {
-        let ended = generation.life.saturating_sub(1);
+        let ended = generation.life.saturating_sub(u64::from(!planted!(GoneNameTakesNew)));
         push_name(*key, ended, &mut rows.gone);
     }
-    if let Some(cell) = delta.next_cell(stored.cell.as_ref(), generation, cut.at)? {
+    if let Some(mut cell) = delta.next_cell(stored.cell.as_ref(), generation, cut.at)? {
+        if planted!(RowsBeforeTheCut)
+            && cut.at.number() > stored.cell.map_or(0, |cell| cell.position.number()).saturating_add(1)
+        {
+            cell.position = Position::new(cut.at.number().saturating_sub(1)).unwrap_or_default();
+        }
         push_cell(item, (generation.life, cut.writer), cell, &mut rows.amounts);
         stored.cell = Some(cell);
     }

@@ -1,6 +1,6 @@
 //! The history half of a round: the chunks of windows that it adds to, and what left the retention (rules 15 to 18).
 
-use tally_counter::{Chunk, CounterRow, Keep, Left, Minute, Position, Step, Window, WriterNumber, row_key};
+use tally_counter::{Chunk, CounterRow, Keep, Left, Minute, Position, Step, Window, WriterNumber, planted, row_key};
 use tally_store::{Addresses, Batch, Store, StoreError, Table};
 
 use super::{Cut, Item, Stored, generation};
@@ -129,6 +129,9 @@ pub(super) fn build_history(
         for (minute, amount) in item.delta.minutes.iter() {
             let (chunk, place) = step.place(minute);
             if has_left(step, minute, boundary) {
+                if planted!(LeftForgotten) {
+                    continue;
+                }
                 left_amount = Some(left_amount.unwrap_or(0_i128).saturating_add(amount));
                 continue;
             }

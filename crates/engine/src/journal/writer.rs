@@ -6,7 +6,7 @@
 use std::io;
 use std::sync::Arc;
 
-use tally_counter::Position;
+use tally_counter::{Position, planted};
 
 use super::tail::Pending;
 use super::{JournalError, block, segment};
@@ -109,7 +109,17 @@ impl Writer {
         let written = open
             .file
             .write_at(&pending.bytes, open.at)
-            .and_then(|()| open.file.sync())
+            .and_then(|()| {
+                if planted!(AckBeforeSync) {
+                    return Ok(());
+                }
+                let synced = open.file.sync();
+                if planted!(SyncTriedAgain) {
+                    synced.or_else(|_| open.file.sync())
+                } else {
+                    synced
+                }
+            })
             .and_then(|()| open.file.write_at(&block::end_mark(open.segment, next), end));
         open.at = end;
         open.last = pending.last;
@@ -121,7 +131,7 @@ impl Writer {
     /// start tells by it that the journal was not lost.
     pub(crate) fn cut(&mut self, applied: Position) -> Result<(), JournalError> {
         self.check()?;
-        let newest = usize::from(self.current.is_none());
+        let newest = usize::from(self.current.is_none() && !planted!(NewestSegmentCut));
         let gone: Vec<u64> = self
             .full
             .iter()
@@ -175,7 +185,9 @@ impl Writer {
         let number = self.next_segment;
         let file = self.disk.allocate(&segment::name(number), size)?;
         // Its name must be there before any entry in it is acknowledged; its size is, since `allocate` returned.
-        self.disk.sync_names()?;
+        if !planted!(NamesNotSynced) {
+            self.disk.sync_names()?;
+        }
         self.next_segment = number.saturating_add(1);
         Ok(Open {
             segment: number,

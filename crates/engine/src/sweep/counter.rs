@@ -4,7 +4,7 @@
 use std::collections::BTreeMap;
 
 use tally_counter::{
-    CounterRow, Head, Key, Left, Minute, Position, Step, Window, WriterNumber, counter_prefix, row_key,
+    CounterRow, Head, Key, Left, Minute, Position, Step, Window, WriterNumber, counter_prefix, planted, row_key,
 };
 use tally_store::{Batch, Range, Row, Store, StoreError, Table};
 
@@ -177,7 +177,9 @@ fn rows_of(store: &dyn Store, key: Key<'_>) -> Result<Found, StoreError> {
         match CounterRow::decode(row.address.key)?.1 {
             // The head is a counter's first row.
             CounterRow::Head => found.head = Some(Head::decode(row.value)?),
-            CounterRow::Cell { life, .. } | CounterRow::Left { life, .. } if life < found.life() => {
+            CounterRow::Cell { life, .. } | CounterRow::Left { life, .. }
+                if life < found.life().saturating_add(u64::from(planted!(LiveLifeSwept))) =>
+            {
                 found.dead.push(Row { value: &[], ..row });
             }
             CounterRow::Left { life, step, writer } => {

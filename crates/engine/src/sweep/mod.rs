@@ -9,7 +9,7 @@ mod walk;
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::sync::atomic::Ordering;
 
-use tally_counter::{Key, Position, StartId, WriterNumber, WriterRow, WriterState};
+use tally_counter::{Key, Position, StartId, WriterNumber, WriterRow, WriterState, planted};
 use tally_store::{Batch, Order, Row, Store, StoreError, Table};
 
 use crate::Error;
@@ -84,6 +84,11 @@ impl Sweep {
         let mut counted = Counted::new();
         let next = store.walk(Table::Tokens, &self.tokens, TOKENS, &mut |_, row| {
             let token = crate::token::decode(row.value)?;
+            let window_ms = if planted!(TokenWindowHalved) {
+                window_ms / 2
+            } else {
+                window_ms
+            };
             if token.time_ms.saturating_add(window_ms) <= now_ms {
                 old.push(Row { value: &[], ..row });
             } else {

@@ -11,7 +11,7 @@ use std::hash::BuildHasher;
 
 use foldhash::quality::FixedState;
 use hashbrown::HashMap;
-use tally_counter::Head;
+use tally_counter::{Head, planted};
 
 use crate::fold::{Fold, NO_LINK};
 use index::Index;
@@ -115,7 +115,8 @@ impl Busy<'_> {
     fn holds(&self, id: u32, fields: Fields) -> bool {
         let holds =
             |(round, fold): (Round, &Fold)| round.0 & 3 == fields.round() && fold.owns(CounterId(id), fields.link);
-        holds(self.open) || self.closing.is_some_and(holds)
+        (holds(self.open) && !planted!(DirtyEvicted))
+            || (self.closing.is_some_and(holds) && !planted!(OpenRoundEvicted))
     }
 }
 

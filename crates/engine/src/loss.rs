@@ -21,9 +21,11 @@ pub(crate) fn after_loss(
     cut_damage: bool,
 ) -> Result<WriterRow, Error> {
     let needed = row.pending.unwrap_or(row.applied);
+    if needed == Position::ZERO || planted!(NoNewEpoch) {
+        return Ok(row);
+    }
     // Most often the newest segment says that nothing is missing; if something before it is, the replay that follows says so.
-    let newest = journal::newest_end(&world.disk, row.number.0);
-    if needed == Position::ZERO || planted!(NoNewEpoch) || newest.is_some_and(|end| end >= needed) {
+    if journal::newest_end(&world.disk, row.number.0)?.is_some_and(|end| end >= needed) {
         return Ok(row);
     }
     let found = journal::replay(

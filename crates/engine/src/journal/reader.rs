@@ -46,11 +46,7 @@ pub(crate) fn replay(
     cut: bool,
     entry: &mut Visit<'_>,
 ) -> Result<Replay, JournalError> {
-    let names = disk
-        .names()
-        .map_err(|error| JournalError::Failed(format!("cannot list the journal: {error}")))?;
-    let mut numbers: Vec<u64> = names.iter().filter_map(|name| segment::number(name)).collect();
-    numbers.sort_unstable();
+    let numbers = numbers(disk)?;
     let mut found = Replay {
         next_segment: numbers.last().map_or(1, |last| last.saturating_add(1)),
         ..Replay::default()
@@ -89,33 +85,48 @@ pub(crate) fn replay(
     Ok(found)
 }
 
-/// Where the newest segment with entries ends, if it can be read; no other is looked at, and nothing is written.
-pub(crate) fn newest_end(disk: &Arc<dyn Disk>, writer: u32) -> Option<Position> {
-    let names = disk.names().ok()?;
+/// Where the newest segment with entries ends; `None` if there is none, or it is not whole. No other is looked at, nothing is written.
+pub(crate) fn newest_end(disk: &Arc<dyn Disk>, writer: u32) -> Result<Option<Position>, JournalError> {
+    let mut bytes = Vec::new();
+    for number in numbers(disk)?.into_iter().rev() {
+        let name = segment::name(number);
+        let failed = |error: std::io::Error| JournalError::Failed(format!("cannot read {name}: {error}"));
+        let file = disk.open(&name).map_err(failed)?;
+        read_whole(&file, &mut bytes).map_err(failed)?;
+        match end_of(&name, number, writer, &bytes) {
+            // Allocated, and never begun: the one before it is the newest.
+            Ok(None) => {}
+            Err(JournalError::Corrupt(_)) => return Ok(None),
+            end => return end,
+        }
+    }
+    Ok(None)
+}
+
+/// Where a segment's entries end; `None`: it was never begun.
+fn end_of(name: &str, number: u64, writer: u32, bytes: &[u8]) -> Result<Option<Position>, JournalError> {
+    let Some(header) = header_of(name, number, bytes)? else {
+        return Ok(None);
+    };
+    check_header(name, header, number, writer, &Replay::default(), None)?;
+    let mut reading = Reading {
+        offset: 0,
+        by_visitor: false,
+    };
+    let mut end = Position::new(header.first.number().saturating_sub(1)).unwrap_or_default();
+    let none = &mut |_, _: &[u8]| Ok(());
+    read_blocks(name, number, bytes, &mut end, Position::LAST, &mut reading, none)?;
+    Ok(Some(end))
+}
+
+/// The numbers of all segments, oldest first.
+fn numbers(disk: &Arc<dyn Disk>) -> Result<Vec<u64>, JournalError> {
+    let names = disk
+        .names()
+        .map_err(|error| JournalError::Failed(format!("cannot list the journal: {error}")))?;
     let mut numbers: Vec<u64> = names.iter().filter_map(|name| segment::number(name)).collect();
     numbers.sort_unstable();
-    let mut bytes = Vec::new();
-    for number in numbers.into_iter().rev() {
-        let name = segment::name(number);
-        let file = disk.open(&name).ok()?;
-        read_whole(&file, &mut bytes).ok()?;
-        // Allocated, and never begun: the one before it is the newest.
-        let Some(header) = header_of(&name, number, &bytes).ok()? else {
-            continue;
-        };
-        if header.writer != writer {
-            return None;
-        }
-        let mut reading = Reading {
-            offset: 0,
-            by_visitor: false,
-        };
-        let mut end = Position::new(header.first.number().saturating_sub(1)).ok()?;
-        let none = &mut |_, _: &[u8]| Ok(());
-        read_blocks(&name, number, &bytes, &mut end, Position::LAST, &mut reading, none).ok()?;
-        return Some(end);
-    }
-    None
+    Ok(numbers)
 }
 
 #[expect(clippy::too_many_arguments, reason = "one step of a loop, whose state they are")]

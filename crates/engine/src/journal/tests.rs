@@ -433,7 +433,7 @@ fn the_newest_segment_says_where_the_journal_ends() {
         .unwrap()
         + 1;
     disk.allocate(&super::segment::name(spare), SEGMENT).unwrap();
-    let end = |disk: &MemoryDisk, writer| super::newest_end(&disk.shared(), writer).map(Position::number);
+    let end = |disk: &MemoryDisk, writer| super::newest_end(&disk.shared(), writer).unwrap().map(Position::number);
     assert_eq!(end(&disk, WRITER), Some(60));
     assert_eq!(end(&disk, WRITER + 1), None, "another's");
     assert_eq!(end(&MemoryDisk::default(), WRITER), None, "there is none");

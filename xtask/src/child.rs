@@ -102,10 +102,32 @@ pub(crate) fn end_all_on_interrupt() -> Result<()> {
             signal(*id, Signal::KILL);
         }
         torture::device::release_all();
+        // What was just killed may still be writing a file.
+        wait_for_ends();
         place::remove_fresh();
         std::process::exit(INTERRUPTED);
     })?;
     Ok(())
+}
+
+/// Waits for what was killed to be gone, for a few seconds at most.
+fn wait_for_ends() {
+    const LIMIT: Duration = Duration::from_secs(5);
+    let ended = |id: u32| {
+        let stat = std::fs::read_to_string(format!("/proc/{id}/stat")).unwrap_or_default();
+        // Nobody may have asked for its status yet.
+        stat.is_empty()
+            || stat
+                .rsplit(')')
+                .next()
+                .is_some_and(|rest| rest.trim_start().starts_with('Z'))
+    };
+    let all = wait::until("the end of what was killed", LIMIT, || {
+        Ok(running().iter().all(|id| ended(*id)).then_some(()))
+    });
+    if let Err(error) = all {
+        eprintln!("xtask: {error}");
+    }
 }
 
 fn running() -> std::sync::MutexGuard<'static, Vec<u32>> {

@@ -54,7 +54,7 @@ cargo xtask COMMAND
   check  the fast loop: format, lints, tidy, unit tests
   tidy   the rules of the house
   bench  Tally beside Redis, as markdown tables
-           ROW…             only these rows: incr latency ingest memory start history
+           ROW…             only these rows: incr latency ingest engine memory start history; cassandra, if named
            --quick          fewer and shorter rounds
            --write          put the tables into docs/benchmarks.md
            --scale SIZE     1m, 10m or 100m counters under 1 GiB, instead of the rows

@@ -62,6 +62,12 @@ pub(crate) fn section(bench: &Bench) -> Result<String> {
     ))
 }
 
+/// Adds a second of two servers that take turns, each the median of the rounds.
+pub(super) fn rates(bench: &Bench, servers: [(u32, &str); 2], pipeline: u32, requests: u32) -> Result<[f64; 2]> {
+    let figures = alternate(bench, servers, pipeline, requests)?;
+    Ok(figures.map(|figures| median(&figures.a_second)))
+}
+
 /// One round that does not count, then the rounds, each server first in every other.
 fn alternate(bench: &Bench, servers: [(u32, &str); 2], pipeline: u32, requests: u32) -> Result<[Figures; 2]> {
     let [tally, redis] = servers;

@@ -1,14 +1,16 @@
 //! A world for regressions: a store that breaks down, fails or is late as told, and short words for what is done to the engine.
 
-use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Mutex};
 
 use tally_counter::{Key, Outcome, Position};
 use tally_engine::{
     Clock, Engine, Error, Expiry, Explained, Fold, KeyIndex, Need, Plan, Random, Settings, SourceWriter, SystemDisk,
     Turn, World,
 };
-use tally_store::{Faults, Model, Store};
+use tally_store::{
+    Addresses, Batch, Faults, Model, NameCursor, Order, Range, Store, StoreError, Swap, Swapped, Table, Visit,
+};
 
 pub(crate) const NOON_MS: u64 = 1_700_000_000_000;
 pub(crate) const DAY_MS: u64 = 86_400_000;
@@ -196,4 +198,74 @@ pub(crate) fn repeat_round(engine: &Engine, fold: &Fold) {
     let mut writer = engine.open_source("file").unwrap();
     assert_eq!(writer.repeat_to().map(Position::number), Some(2));
     put(engine, &mut writer, fold, 2).unwrap();
+}
+
+/// What another thread does.
+type Other = Mutex<Option<Box<dyn FnOnce() + Send>>>;
+
+/// A store at whose next scan or put something else happens, as another thread would do it.
+pub(crate) struct Interrupted {
+    pub(crate) store: Arc<Model>,
+    pub(crate) at_scan: Other,
+    pub(crate) at_put: Other,
+}
+
+impl Interrupted {
+    pub(crate) fn new(bench: &Bench) -> Arc<Self> {
+        Arc::new(Self {
+            store: bench.store.clone(),
+            at_scan: Mutex::new(None),
+            at_put: Mutex::new(None),
+        })
+    }
+}
+
+fn interrupt(other: &Other) {
+    let interrupts = other.lock().unwrap().take();
+    if let Some(interrupts) = interrupts {
+        interrupts();
+    }
+}
+
+impl Store for Interrupted {
+    fn put(&self, rows: &Batch, order: Order) -> Result<(), StoreError> {
+        interrupt(&self.at_put);
+        self.store.put(rows, order)
+    }
+    fn remove(&self, rows: &Batch) -> Result<(), StoreError> {
+        self.store.remove(rows)
+    }
+    fn get(&self, addresses: &Addresses, visit: &mut Visit<'_>) -> Result<(), StoreError> {
+        self.store.get(addresses, visit)
+    }
+    fn scan(&self, ranges: &[Range<'_>], visit: &mut Visit<'_>) -> Result<(), StoreError> {
+        interrupt(&self.at_scan);
+        self.store.scan(ranges, visit)
+    }
+    fn names(&self, prefix: &[u8], after: &[u8], limit: usize, visit: &mut Visit<'_>) -> Result<(), StoreError> {
+        self.store.names(prefix, after, limit, visit)
+    }
+    fn names_by_slot(
+        &self,
+        cursor: NameCursor,
+        limit: usize,
+        visit: &mut Visit<'_>,
+    ) -> Result<Option<NameCursor>, StoreError> {
+        self.store.names_by_slot(cursor, limit, visit)
+    }
+    fn walk(
+        &self,
+        table: Table,
+        cursor: &[u8],
+        limit: usize,
+        visit: &mut Visit<'_>,
+    ) -> Result<Option<Vec<u8>>, StoreError> {
+        self.store.walk(table, cursor, limit, visit)
+    }
+    fn swap(&self, swap: Swap<'_>) -> Result<Swapped, StoreError> {
+        self.store.swap(swap)
+    }
+    fn durable(&self) -> Result<(), StoreError> {
+        self.store.durable()
+    }
 }

@@ -1,8 +1,10 @@
 //! Names of counters, and how many there are.
 
+use std::sync::Arc;
+
 use tally_engine::Check;
 
-use crate::kit::{Bench, NOON_MS, OWN_ROWS_ARE_IN, ROWS_ARE_IN, add, delete, event, names, put, set};
+use crate::kit::{Bench, Interrupted, NOON_MS, OWN_ROWS_ARE_IN, ROWS_ARE_IN, add, delete, event, names, put, set};
 
 #[test]
 fn names_are_counted_once_whatever_became_of_an_earlier_try() {
@@ -176,4 +178,25 @@ fn a_source_that_puts_a_head_of_the_memory_puts_its_name_too() {
     let mut writer = engine.open_source("file").unwrap();
     put(&engine, &mut writer, &fold, 1).unwrap();
     assert_eq!(engine.verify(false).unwrap().drifts, []);
+}
+
+#[test]
+fn a_name_that_the_open_round_takes_away_is_not_thought_to_be_stored() {
+    let bench = Bench::new(1);
+    let store = Interrupted::new(&bench);
+    let engine = Arc::new(bench.open_on(store.clone()));
+    add(&engine, "x", 1);
+    // While the add is put, the counter is deleted; while that is put, it begins anew.
+    for anew in [false, true] {
+        let other = engine.clone();
+        *store.at_put.lock().unwrap() = Some(Box::new(move || {
+            if anew {
+                add(&other, "x", 5);
+            } else {
+                delete(&other, "x");
+            }
+        }));
+        engine.round().unwrap();
+    }
+    assert_eq!(names(&engine), ["x"]);
 }

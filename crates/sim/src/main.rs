@@ -160,7 +160,8 @@ fn many(options: &Options) -> bool {
         get(&sum.seeds),
         get(&sum.crashes),
         get(&sum.faults),
-        get(&sum.fewest),
+        // None came to its end: of none there is a fewest.
+        Some(get(&sum.fewest)).filter(|fewest| *fewest < u64::MAX).unwrap_or(0),
         get(&sum.operations),
         get(&sum.failed),
     );

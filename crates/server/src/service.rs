@@ -129,7 +129,11 @@ impl Service {
         mut work: impl FnMut(&mut Turn<'_>) -> R + Send,
     ) -> Result<R, Refusal> {
         let level = self.levels.resolve(level)?;
-        let refused = self.engine.refused_rounds();
+        let refused = if level == Acknowledgement::Replicated {
+            self.engine.refused_rounds()
+        } else {
+            0
+        };
         let mut relieved = 0;
         let mut loads = 0;
         loop {

@@ -134,7 +134,12 @@ impl Engine {
         self.hash(plan);
         let mut core = self.core.lock();
         self.admit(&mut core, plan)?;
-        let now_us = self.world.clock.monotonic_us();
+        // Only what others count is as old as its last reading.
+        let now_us = if core.others > 0 || plan.fresh {
+            self.world.clock.monotonic_us()
+        } else {
+            0
+        };
         self.install(&mut core, plan, now_us);
         let age_us = self.settings.read_age_ms.saturating_mul(1_000);
         if resolve(&mut core, plan, now_ms, now_us, age_us) {
@@ -216,10 +221,10 @@ impl Engine {
             keep_sights(core, plan);
         }
         let at_us = plan.read_us.unwrap_or(now_us);
-        let own = self.registry.own();
         let Plan { bytes, keys, .. } = plan;
         for key in keys {
             let Some(snapshot) = &key.loaded else { continue };
+            let own = self.registry.own();
             let name = Plan::name(bytes, key);
             let id = core.counter(key.hash.unwrap_or(0), name);
             let known = core.table.get(id).is_some_and(|counter| counter.loaded());

@@ -315,7 +315,8 @@ impl Core {
             || self.open.fold.pinned_bytes() > self.budget.table_bytes / 4
     }
 
-    /// Sees to room for a turn: lets clean counters go where the budget asks for it. `false`: a round must free some first.
+    /// Sees to room for a turn: lets clean counters go where the budget asks for it. `false`: a round must free some first. The last
+    /// eighth is for turns of few counters, so that a flood of new ones in bulk does not hold up whoever counts a few.
     pub(crate) fn make_room(&mut self, names_bytes: usize, names: usize) -> bool {
         let closing = self.closing.as_ref();
         self.table.make_room(
@@ -328,9 +329,14 @@ impl Core {
         );
         let pinned = closing.map_or(0, |closing| closing.open.fold.pinned_bytes());
         let pinned = self.open.fold.pinned_bytes().saturating_add(pinned);
-        self.round_bytes() <= self.budget.rounds_bytes && pinned <= self.budget.table_bytes / 4 * 3
+        let eighths = if names <= FEW { 8 } else { 7 };
+        self.round_bytes() <= self.budget.rounds_bytes / 8 * eighths
+            && pinned <= self.budget.table_bytes / 32 * 3 * eighths
     }
 }
+
+/// A turn of so many counters has few.
+const FEW: usize = 16;
 
 /// How the hot table's memory is shared out.
 #[derive(Clone, Copy, Debug)]

@@ -186,7 +186,8 @@ impl Engine {
         if plan.writes {
             self.admit_write(core)?;
         }
-        if !core.make_room(plan.bytes.len(), plan.keys.len()) {
+        // Reads go on: what they bring into memory is clean, and goes first.
+        if !core.make_room(plan.bytes.len(), plan.keys.len()) && plan.writes {
             self.want_round();
             return Err(Blocked::Full(
                 "the hot table is full of counts that are not in the store yet (setting memory)",

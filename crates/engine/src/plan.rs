@@ -100,7 +100,7 @@ impl Plan {
         Self::default()
     }
 
-    /// The turn will only read: it is taken even when the disk or the journal is full. Until [`Plan::clear`].
+    /// The turn will only read: it is taken even when the disk, the journal or the memory is full. Until [`Plan::clear`].
     pub fn only_reads(&mut self) {
         self.writes = false;
     }

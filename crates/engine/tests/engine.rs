@@ -11,7 +11,8 @@ use std::sync::atomic::{AtomicU64, Ordering};
 
 use tally_counter::{Key, Minute, Outcome, Position, Step};
 use tally_engine::{
-    Clock, Engine, Expiry, Fold, Need, Plan, Random, Settings, SystemDisk, TokenState, Turn, World, payload_hash,
+    Blocked, Clock, Engine, Expiry, Fold, Need, Plan, Random, Settings, SystemDisk, TokenState, Turn, World,
+    payload_hash,
 };
 use tally_store::{Faults, Model, Store};
 
@@ -491,4 +492,57 @@ fn long_names_under_a_small_budget() {
     for number in 0..5_000 {
         assert_eq!(get(&engine, &key(number)), Some(1));
     }
+}
+
+/// New counters in bulk fill the memory until a round has taken them: what counts a few goes on until then, and so do reads.
+#[test]
+fn a_flood_in_bulk_holds_up_neither_reads_nor_who_counts_a_few() {
+    let bench = Bench::new();
+    let settings = Settings {
+        hot_budget_bytes: 4 << 20,
+        ..bench.settings()
+    };
+    let world = World {
+        clock: bench.clock.clone(),
+        random: bench.random.clone(),
+        disk: Arc::new(SystemDisk::open(bench.dir.path()).unwrap()),
+        store: bench.store.clone(),
+    };
+    let engine = Engine::open(settings, world).unwrap();
+    blind(&engine, "cold", 7);
+    engine.round().unwrap();
+    let add = |names: &[String]| {
+        let mut plan = Plan::new();
+        let indexes: Vec<_> = names
+            .iter()
+            .map(|name| plan.key(Key::new(name.as_bytes()).unwrap(), Need::Blind))
+            .collect();
+        let turned = engine.turn(&mut plan, &mut |turn| {
+            for index in &indexes {
+                turn.add_blind(*index, 1, None).unwrap();
+            }
+        });
+        engine.commit().unwrap();
+        turned.map(drop)
+    };
+    let bulk = |request: usize| -> Vec<String> { (0..100).map(|key| format!("flood:{request}:{key}")).collect() };
+    let refused = (0..10_000).find(|request| matches!(add(&bulk(*request)), Err(Blocked::Full(_))));
+    assert!(refused.is_some(), "the memory is never full");
+    for _ in 0..1_000 {
+        add(&["good".to_owned()]).unwrap();
+    }
+    // And where even those have no room any more, whoever reads.
+    let full = (0..1_000_000).find(|number| matches!(add(&[format!("few:{number}")]), Err(Blocked::Full(_))));
+    assert!(full.is_some(), "the memory is never full");
+    let mut plan = Plan::new();
+    plan.only_reads();
+    let index = plan.key(Key::new(b"good").unwrap(), Need::Value);
+    let first = engine.turn(&mut plan, &mut |turn| turn.value(index));
+    assert!(matches!(first, Err(Blocked::Load)), "{first:?}");
+    engine.load(std::slice::from_mut(&mut plan)).unwrap();
+    let read = engine.turn(&mut plan, &mut |turn| turn.value(index)).unwrap();
+    assert_eq!(read.answer, Some(1_000));
+    engine.round().unwrap();
+    add(&bulk(refused.unwrap())).unwrap();
+    assert_eq!((get(&engine, "good"), get(&engine, "cold")), (Some(1_000), Some(7)));
 }

@@ -77,7 +77,7 @@ impl Embedded {
             if written() {
                 break;
             }
-            wait();
+            wait(BETWEEN);
         }
         if !written() {
             return Ok(false);
@@ -96,6 +96,6 @@ impl Embedded {
     clippy::disallowed_methods,
     reason = "fjall's own threads are waited for, which tell nobody"
 )]
-fn wait() {
-    std::thread::sleep(BETWEEN);
+pub(super) fn wait(time: Duration) {
+    std::thread::sleep(time);
 }

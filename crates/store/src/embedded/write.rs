@@ -1,9 +1,12 @@
-//! Writing: blind for growing rows, after a comparison for all others.
+//! Writing: blind for growing rows, after a comparison for all others. Guards that what waits in memory for fjall's tables stays within
+//! what [`crate::EmbeddedSettings::memory_bytes`] tells.
+
+use std::time::Duration;
 
 use fjall::OwnedWriteBatch;
 
 use super::{Embedded, failure, row};
-use crate::{Address, Batch, Row, StoreError, Swap, Swapped};
+use crate::{Address, Batch, Row, StoreError, Swap, Swapped, Table};
 
 /// So many rows are sorted at a time: enough that neighbours in the keyspace meet (a put in the order of keys costs fjall a
 /// quarter of one in random order), few enough that sorting takes 3 MiB.
@@ -12,6 +15,11 @@ const SORTED_ROWS: usize = 65_536;
 const COMMIT_ROWS: usize = 4_096;
 /// One commit takes at most about this many bytes of keys and values; fjall looks at the memtable's size only between commits.
 const COMMIT_BYTES: usize = 4 << 20;
+/// Memtables that may wait to be written, of all tables together. fjall itself lets four of each wait.
+const WAITING_MEMTABLES: usize = 3;
+/// How often, and how far apart, a commit looks whether fewer wait: for ten seconds, then fjall's own bound is the one.
+const LOOKS: usize = 5_000;
+const BETWEEN: Duration = Duration::from_millis(2);
 
 impl Embedded {
     pub(super) fn put_growing(&self, rows: &Batch) -> Result<(), StoreError> {
@@ -93,6 +101,20 @@ impl Embedded {
         Ok(Swapped::Applied)
     }
 
+    /// Waits while as many memtables wait as may.
+    fn let_tables_catch_up(&self) {
+        let waiting = || -> usize {
+            let tables = Table::ALL.iter().map(|table| self.tables.of(*table));
+            tables.map(fjall::Keyspace::sealed_memtable_count).sum()
+        };
+        for _ in 0..LOOKS {
+            if waiting() < WAITING_MEMTABLES {
+                return;
+            }
+            super::close::wait(BETWEEN);
+        }
+    }
+
     fn stands(&self, address: Address<'_>) -> Result<Option<fjall::UserValue>, StoreError> {
         let mut key = Vec::new();
         row::write_key(address, &mut key);
@@ -158,6 +180,7 @@ impl<'a> Commit<'a> {
             return Ok(());
         }
         self.bytes = 0;
+        self.store.let_tables_catch_up();
         let full = std::mem::replace(&mut self.batch, Self::batch(self.store));
         full.commit().map_err(failure::write)
     }

@@ -1,5 +1,8 @@
 //! The binary `tally`.
 
+mod arenas;
+
 fn main() -> std::process::ExitCode {
+    arenas::share();
     tally_server::main()
 }

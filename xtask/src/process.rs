@@ -28,11 +28,20 @@ pub(crate) fn cpu_seconds(id: u32) -> Result<f64> {
 
 /// The memory it holds, in bytes.
 pub(crate) fn resident_bytes(id: u32) -> Result<f64> {
+    status_bytes(id, "VmRSS:")
+}
+
+/// The most memory it has held since it began, in bytes.
+pub(crate) fn peak_bytes(id: u32) -> Result<f64> {
+    status_bytes(id, "VmHWM:")
+}
+
+fn status_bytes(id: u32, name: &str) -> Result<f64> {
     let status = std::fs::read_to_string(format!("/proc/{id}/status"))?;
     let line = status
         .lines()
-        .find_map(|line| line.strip_prefix("VmRSS:"))
-        .context("a status without VmRSS")?;
+        .find_map(|line| line.strip_prefix(name))
+        .with_context(|| format!("a status without {name}"))?;
     let kilobytes: u32 = line.trim().trim_end_matches(" kB").parse()?;
     Ok(f64::from(kilobytes) * 1024.0)
 }

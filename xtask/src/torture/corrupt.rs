@@ -11,13 +11,23 @@ use crate::command::{self, output};
 /// Flips where nothing else is asked for; a fifth as many cuts.
 const FLIPS: u64 = 1_000;
 /// Flips of one call of the test, so that a time can be kept.
-const FLIPS_A_CALL: u64 = 500;
+const FLIPS_A_CALL: u64 = 250;
+/// From so many flips on the run is a long one: every cut of the journal's last 64 KiB is made.
+const LONG: u64 = 10_000;
+const EVERY_CUT: u64 = 1 << 16;
 
 /// Damages until the time or the cycles are over.
 pub(super) fn run(bench: &Bench, options: Options) -> Result<Score> {
     let mut score = Score::new("corrupt");
     let budget = options.begin(FLIPS);
     let mut sums = Sums::default();
+    let calls = options.cycles.unwrap_or(0) / FLIPS_A_CALL;
+    let cuts = if options.cycles >= Some(LONG) {
+        // 20 of each call are the same ones at both ends.
+        EVERY_CUT.div_ceil(calls) + 20
+    } else {
+        FLIPS_A_CALL / 5
+    };
     while budget.allows(score.cycles) && score.is_clean() {
         let seed = options.seed.wrapping_add(score.cycles);
         let mut test = command::cargo(
@@ -34,7 +44,11 @@ pub(super) fn run(bench: &Bench, options: Options) -> Result<Score> {
             ],
         );
         test.env("TALLY_CORRUPT_FLIPS", FLIPS_A_CALL.to_string())
-            .env("TALLY_CORRUPT_CUTS", (FLIPS_A_CALL / 5).to_string())
+            .env("TALLY_CORRUPT_CUTS", cuts.to_string())
+            .env(
+                "TALLY_CORRUPT_FIRST_CUT",
+                (score.cycles / FLIPS_A_CALL * (cuts - 20)).to_string(),
+            )
             .env("TALLY_CORRUPT_SEED", seed.to_string());
         match output(&mut test) {
             Ok(said) => sums.take(&said)?,

@@ -25,6 +25,8 @@ const CALLS: [&str; 6] = ["pwrite64", "fdatasync", "fsync", "fallocate", "write"
 const EXIT_WITHIN: Duration = Duration::from_secs(1);
 /// A call that did not come up in this time will not.
 const PATIENCE: Duration = Duration::from_secs(3);
+/// How far beyond the ones in turn others are tried.
+const FURTHER: u64 = 40;
 const KEY: &str = "eio:counter";
 
 /// Fails one call after another.
@@ -38,26 +40,45 @@ pub(super) fn run(bench: &Bench, options: Options) -> Result<Score> {
     let budget = options.begin(CYCLES);
     let mut random = Random::seeded(options.seed);
     let (mut hit, mut slowest) = (0, Duration::ZERO);
+    let mut in_turn = [1; CALLS.len()];
     while budget.allows(score.cycles) && score.is_clean() {
-        let call = usize::try_from(score.cycles)? % CALLS.len();
-        let call = CALLS.get(call).copied().unwrap_or("fsync");
-        // The first ones meet the start, later ones rounds and commits.
-        let number = score.cycles / 6 + 1 + random.below(3) * (score.cycles / 6);
+        let at = usize::try_from(score.cycles)? % CALLS.len();
+        let (Some(call), Some(next)) = (CALLS.get(at).copied(), in_turn.get_mut(at)) else {
+            bail!("a bug of xtask");
+        };
+        // One after the other, which meets the start first; every third one further on, in rounds and commits.
+        let further = (score.cycles / 6) % 3 == 2;
+        let number = if further {
+            *next + 1 + random.below(FURTHER)
+        } else {
+            *next
+        };
         let trial = Trial {
             call,
             number,
             folder: folder.path(),
             rules: &rules,
         };
-        if let Some(took) = trial.run(bench, &mut score)? {
+        let ended = trial.run(bench, &mut score)?;
+        if let Some(took) = ended {
             hit += 1;
             slowest = slowest.max(took);
+        }
+        if !further {
+            // From the first one again where that was the last.
+            *next = if ended.is_some() { *next + 1 } else { 1 };
         }
         score.cycles += 1;
     }
     score.note(format!(
-        "{hit} of {} errors were met; the slowest end came {} ms after its error",
+        "{hit} of {} errors were met, in turn up to {}; the slowest end came {} ms after its error",
         score.cycles,
+        CALLS
+            .iter()
+            .zip(in_turn)
+            .map(|(call, next)| format!("{call} {}", next - 1))
+            .collect::<Vec<_>>()
+            .join(", "),
         slowest.as_millis()
     ));
     keep_if_dirty(folder, &score);

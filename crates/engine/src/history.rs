@@ -43,6 +43,11 @@ impl Engine {
         Ok(HistoryView { windows, kept_from })
     }
 
+    /// Windows of this step before this minute have left the retention of a counter's namespace. Looks at nothing but memory.
+    pub fn kept_from(&self, key: Key<'_>, step: Step) -> Minute {
+        self.core.lock().in_memory(key, step).boundary
+    }
+
     /// Where a counter's windows of a step begin and end; `None` if it has none. Blocks.
     pub fn extent(&self, key: Key<'_>, step: Step) -> Result<Option<Extent>, Error> {
         let read = self.read_step(key, step, None, Minute(u32::MAX))?;

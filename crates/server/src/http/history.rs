@@ -10,7 +10,7 @@ use super::number::{Exact, Form};
 use super::request::{Asked, Parameters};
 use super::{Http, read};
 use crate::metrics::Face;
-use crate::query::{Amounts, Length, Range, Steps};
+use crate::query::{Amounts, Length, Range, Reads, Steps};
 use crate::refusal::Refusal;
 use crate::{when, world};
 
@@ -106,12 +106,13 @@ fn gather(
         .iter()
         .map(|name| read::key(name))
         .collect::<Result<Vec<_>, _>>()?;
-    let steps = range.steps(engine, &keys, most)?;
+    let reads = Reads::with_extents(engine);
+    let steps = range.steps(&reads, &keys, most)?;
     let now_ms = world::now_ms();
     let mut series = Vec::with_capacity(keys.len());
     for ((key, name), total) in keys.iter().zip(names).zip(engine.values(names)?) {
-        let amounts = steps.amounts(engine, *key)?;
-        let extent = engine.extent(*key, amounts.base)?;
+        let amounts = steps.amounts(&reads, *key)?;
+        let extent = reads.extent(*key, amounts.base)?;
         let start = |minute: Minute| when::zoned(steps.calendar.floor(minute.start_ms()), range.zone());
         series.push(Series {
             key: name.clone(),

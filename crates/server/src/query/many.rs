@@ -6,6 +6,7 @@ use tally_counter::{Key, Template};
 use tally_engine::Engine;
 
 use super::range::Range;
+use super::reads::Reads;
 use super::series::{Amounts, Steps};
 use crate::refusal::{ErrorKind, Refusal};
 
@@ -121,17 +122,18 @@ impl Many {
             .iter()
             .map(|(name, _)| key(name))
             .collect::<Result<Vec<_>, _>>()?;
+        let reads = Reads::new(engine);
         let steps = if self.range.is_open() {
             None
         } else {
             let some = names.get(..LOOKED_AT).unwrap_or(&names);
-            Some(self.range.steps(engine, some, self.most_points)?)
+            Some(self.range.steps(&reads, some, self.most_points)?)
         };
         let group_of = self.grouping(engine)?;
         let mut groups: HashMap<String, Group> = HashMap::new();
         let mut total = 0_i128;
         for (key, (name, value)) in names.iter().zip(&listed) {
-            let amounts = steps.as_ref().map(|steps| steps.amounts(engine, *key)).transpose()?;
+            let amounts = steps.as_ref().map(|steps| steps.amounts(&reads, *key)).transpose()?;
             let value = amounts
                 .as_ref()
                 .map_or(*value, |amounts| amounts.by_step.iter().flatten().sum());

@@ -4,9 +4,11 @@
 mod calendar;
 mod many;
 mod range;
+mod reads;
 mod series;
 
 pub(crate) use calendar::Length;
 pub(crate) use many::{Aggregate, Found, MAX_ROWS, Many, Row, USUAL_ROWS};
 pub(crate) use range::Range;
+pub(crate) use reads::Reads;
 pub(crate) use series::{Amounts, Steps};

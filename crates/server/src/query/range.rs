@@ -2,9 +2,9 @@
 
 use jiff::tz::TimeZone;
 use tally_counter::{Key, Step};
-use tally_engine::Engine;
 
 use super::calendar::{Calendar, Length};
+use super::reads::Reads;
 use super::series::{self, Steps};
 use crate::refusal::Refusal;
 use crate::world;
@@ -73,16 +73,22 @@ impl Range {
     }
 
     /// The steps to answer for these counters, at most `most`. Blocks.
-    pub(crate) fn steps(&self, engine: &Engine, keys: &[Key<'_>], most: usize) -> Result<Steps, Refusal> {
-        let (mut from, mut to) = self.bounds(engine, keys)?;
+    pub(crate) fn steps(&self, reads: &Reads<'_>, keys: &[Key<'_>], most: usize) -> Result<Steps, Refusal> {
+        let (mut from, mut to) = self.bounds(reads, keys)?;
         let length = match self.step {
             Some(length) => length,
-            None => series::choose(engine, keys, &self.calendar(Length::HOUR), (from, to), POINTS_CHOSEN)?,
+            None => series::choose(
+                reads.engine,
+                keys,
+                &self.calendar(Length::HOUR),
+                (from, to),
+                POINTS_CHOSEN,
+            ),
         };
         if length.is_of_minutes()
             && self.from.is_none()
             && self.to.is_none()
-            && let Some(minutes) = minutes_with_data(engine, keys)?
+            && let Some(minutes) = minutes_with_data(reads, keys)?
         {
             // The range was found in hours; the first and last minutes with data are closer.
             (from, to) = minutes;
@@ -98,14 +104,14 @@ impl Range {
     }
 
     /// What was asked for; where it was not, where data begins and ends; without any data, the hour that runs.
-    fn bounds(&self, engine: &Engine, keys: &[Key<'_>]) -> Result<(u64, u64), Refusal> {
+    fn bounds(&self, reads: &Reads<'_>, keys: &[Key<'_>]) -> Result<(u64, u64), Refusal> {
         const HOUR_MS: u64 = 3_600_000;
         if let Some(asked) = self.from.zip(self.to) {
             return Ok(asked);
         }
         let now_ms = world::now_ms();
         let running = (now_ms / HOUR_MS * HOUR_MS, now_ms.saturating_add(1));
-        let (first, end) = series::extent(engine, keys)?.unwrap_or(running);
+        let (first, end) = series::extent(reads, keys)?.unwrap_or(running);
         let from = self
             .from
             .unwrap_or_else(|| self.to.map_or(first, |to| first.min(to.saturating_sub(1))));
@@ -113,10 +119,10 @@ impl Range {
     }
 }
 
-fn minutes_with_data(engine: &Engine, keys: &[Key<'_>]) -> Result<Option<(u64, u64)>, Refusal> {
+fn minutes_with_data(reads: &Reads<'_>, keys: &[Key<'_>]) -> Result<Option<(u64, u64)>, Refusal> {
     let mut minutes: Option<(u64, u64)> = None;
     for key in keys {
-        if let Some(extent) = engine.extent(*key, Step::Minute)? {
+        if let Some(extent) = reads.extent(*key, Step::Minute)? {
             let (low, high) = minutes.unwrap_or((u64::MAX, 0));
             let end = extent.last.start_ms().saturating_add(1);
             minutes = Some((low.min(extent.first.start_ms()), high.max(end)));

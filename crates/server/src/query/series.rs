@@ -1,9 +1,10 @@
 //! A counter's windows as the amounts of an answer's steps.
 
 use tally_counter::{Keep, Key, Minute, Step};
-use tally_engine::{Engine, Error, Extent};
+use tally_engine::{Engine, Error, Extent, HistoryView};
 
 use super::calendar::{Calendar, Length};
+use super::reads::Reads;
 use crate::refusal::{ErrorKind, Refusal};
 
 /// The starts of an answer's steps, and where the last one ends.
@@ -60,9 +61,9 @@ impl Steps {
     }
 
     /// What was counted in each step.
-    pub(crate) fn amounts(&self, engine: &Engine, key: Key<'_>) -> Result<Amounts, Error> {
+    pub(crate) fn amounts(&self, reads: &Reads<'_>, key: Key<'_>) -> Result<Amounts, Error> {
         let (from, to) = (self.from(), self.to);
-        let (base, view) = covering(engine, key, &self.calendar, from, to)?;
+        let (base, view) = covering(reads, key, &self.calendar, from, to)?;
         let mut by_step: Vec<Option<i128>> = vec![None; self.starts.len()];
         let mut place: usize = 0;
         for (start, amount) in view.windows {
@@ -88,28 +89,24 @@ impl Steps {
 
 /// The windows of the best kept step that goes back far enough; of the best one, where none does.
 fn covering(
-    engine: &Engine,
+    reads: &Reads<'_>,
     key: Key<'_>,
     calendar: &Calendar,
     from: u64,
     to: u64,
-) -> Result<(Step, tally_engine::HistoryView), Error> {
+) -> Result<(Step, HistoryView), Error> {
     let (first, end) = (minute(from), ceil_minute(to));
-    let mut best = None;
-    for base in kept(engine, key, calendar.bases(from, to)) {
-        let view = engine.history(key, base, first, end)?;
-        if view.kept_from <= first {
-            return Ok((base, view));
-        }
-        best.get_or_insert((base, view));
-    }
-    best.ok_or_else(|| {
+    let bases = kept(reads.engine, key, calendar.bases(from, to));
+    let reaches = |base: &Step| reads.engine.kept_from(key, *base) <= first;
+    let base = bases.iter().copied().find(reaches).or(bases.first().copied());
+    let base = base.ok_or_else(|| {
         Error::Invalid(format!(
             "no history is kept of {:?} in steps of {}",
             key.as_str(),
             calendar.length
         ))
-    })
+    })?;
+    Ok((base, reads.windows(key, base, first, end)?))
 }
 
 /// Those steps that the counter's namespace keeps.
@@ -122,11 +119,11 @@ fn kept(engine: &Engine, key: Key<'_>, bases: &[Step]) -> Vec<Step> {
 }
 
 /// Where the counters have data, in the finest kept step that all of it is in: from, to.
-pub(crate) fn extent(engine: &Engine, keys: &[Key<'_>]) -> Result<Option<(u64, u64)>, Error> {
+pub(crate) fn extent(reads: &Reads<'_>, keys: &[Key<'_>]) -> Result<Option<(u64, u64)>, Error> {
     let mut whole: Option<(u64, u64)> = None;
     for key in keys {
-        for base in kept(engine, *key, &[Step::Hour, Step::Day, Step::Minute]) {
-            let Some(Extent { first, last }) = engine.extent(*key, base)? else {
+        for base in kept(reads.engine, *key, &[Step::Hour, Step::Day, Step::Minute]) {
+            let Some(Extent { first, last }) = reads.extent(*key, base)? else {
                 continue;
             };
             let end = Minute(last.0.saturating_add(base.minutes()));
@@ -145,31 +142,25 @@ pub(crate) fn choose(
     calendar: &Calendar,
     (from, to): (u64, u64),
     most: u64,
-) -> Result<Length, Error> {
+) -> Length {
     let mut chosen = calendar.length;
     for length in Length::fitting(to.saturating_sub(from), most) {
         chosen = length;
-        if !length.is_of_minutes() || minutes_are_kept(engine, keys, from)? {
+        if !length.is_of_minutes() || minutes_are_kept(engine, keys, from) {
             break;
         }
     }
-    Ok(chosen)
+    chosen
 }
 
-fn minutes_are_kept(engine: &Engine, keys: &[Key<'_>], from: u64) -> Result<bool, Error> {
+fn minutes_are_kept(engine: &Engine, keys: &[Key<'_>], from: u64) -> bool {
     for key in keys {
         let keeps = !kept(engine, *key, &[Step::Minute]).is_empty();
-        // An empty range: only how far back minutes are kept is of interest.
-        if !keeps
-            || engine
-                .history(*key, Step::Minute, minute(from), minute(from))?
-                .kept_from
-                > minute(from)
-        {
-            return Ok(false);
+        if !keeps || engine.kept_from(*key, Step::Minute) > minute(from) {
+            return false;
         }
     }
-    Ok(true)
+    true
 }
 
 /// The minute of a time.

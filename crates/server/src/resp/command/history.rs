@@ -3,7 +3,7 @@
 use tally_counter::Key;
 
 use super::{Word, utf8};
-use crate::query::{Length, Range};
+use crate::query::{Length, Range, Reads};
 use crate::refusal::Refusal;
 use crate::resp::fault::{Fault, SYNTAX};
 use crate::resp::parser::Args;
@@ -28,8 +28,9 @@ pub(in crate::resp) async fn history(shared: &Shared, args: Args<'_>, reply: &mu
         .service
         .blocking(move |engine| {
             let key = Key::new(name.as_bytes())?;
-            let steps = range.steps(engine, &[key], most)?;
-            let amounts = steps.amounts(engine, key)?;
+            let reads = Reads::new(engine);
+            let steps = range.steps(&reads, &[key], most)?;
+            let amounts = steps.amounts(&reads, key)?;
             let points = steps.starts.iter().zip(amounts.by_step);
             let points = points.filter_map(|(start, amount)| Some((*start, amount?)));
             Ok::<_, Refusal>(points.collect::<Vec<_>>())

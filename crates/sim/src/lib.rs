@@ -4,6 +4,7 @@
 mod check;
 mod file;
 mod keys;
+mod linear;
 mod log;
 mod loss;
 mod model;
@@ -17,6 +18,7 @@ mod turns;
 mod violation;
 mod world;
 
+pub use linear::{Action, Call, Register, Verdict};
 pub use loss::exhaust_loss;
 pub use scenario::{Broken, SCENARIOS, exhaust};
 pub use seed::{Outcome, STEPS, reduce, run};

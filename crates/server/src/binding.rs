@@ -10,7 +10,7 @@ use tokio::net::{TcpListener, TcpSocket};
 const BACKLOG: u32 = 4_096;
 
 /// Listens on `address`; the setting's name is for the message. Must be called within the runtime.
-pub(crate) async fn bind(setting: &str, address: &str, has_secret: bool) -> Result<TcpListener, String> {
+pub(crate) fn bind(setting: &str, address: &str, has_secret: bool) -> Result<TcpListener, String> {
     let resolved: Vec<SocketAddr> = address
         .to_socket_addrs()
         .map_err(|error| format!("cannot resolve {address} (setting {setting}): {error}"))?

@@ -65,8 +65,8 @@ async fn serve(settings: &Settings) -> Result<(), String> {
     let replicates = is_replicating(settings);
     let has_secret = settings.auth_token.is_some();
     // Before anything is opened: a port in use must not make the journal be replayed first.
-    let http_listener = binding::bind("http", &settings.http, has_secret).await?;
-    let resp_listener = binding::bind("resp", &settings.resp, has_secret).await?;
+    let http_listener = binding::bind("http", &settings.http, has_secret)?;
+    let resp_listener = binding::bind("resp", &settings.resp, has_secret)?;
     let opened = settings.clone();
     let (engine, rules) = tokio::task::spawn_blocking(move || open(&opened))
         .await

@@ -15,6 +15,7 @@ mod levels;
 mod limits;
 mod loader;
 mod log;
+mod memory;
 mod metrics;
 mod query;
 mod refusal;

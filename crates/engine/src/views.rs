@@ -228,11 +228,6 @@ impl Engine {
         self.round()
     }
 
-    /// Rows that the rounds have written since the start.
-    pub fn round_rows(&self) -> u64 {
-        self.figures.round_rows.load(Ordering::Relaxed)
-    }
-
     /// How the engine is.
     pub fn status(&self) -> Status {
         let store_bytes = self.world.store.size_bytes().unwrap_or(0);

@@ -15,7 +15,6 @@ mod levels;
 mod limits;
 mod loader;
 mod log;
-mod memory;
 mod metrics;
 mod query;
 mod refusal;

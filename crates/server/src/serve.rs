@@ -16,7 +16,7 @@ use crate::config::{Secret, Settings};
 use crate::http::{Http, RulesInForce};
 use crate::levels::Levels;
 use crate::service::Service;
-use crate::{binding, http, levels, log, memory, resp, store};
+use crate::{binding, http, levels, log, resp, store};
 
 /// How long threads of the runtime are waited for at the end; they wait for the store at most.
 const RUNTIME_END: Duration = Duration::from_secs(5);
@@ -89,7 +89,6 @@ async fn serve(settings: &Settings) -> Result<(), String> {
     tracing::info!(version = env!("CARGO_PKG_VERSION"), data = %settings.data.display(), ack = levels::word(settings.ack), "{ready}");
     tokio::select! {
         () = signals.end() => {}
-        never = memory::give_back(Arc::clone(&engine)) => match never {},
         why = failure(&engine) => return Err(why),
     }
     service.drain();

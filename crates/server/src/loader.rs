@@ -1,7 +1,9 @@
-//! Reads cold counters for all front ends: loads that wait together become one read of the store. It costs a connection one hand-over
-//! instead of a thread of its own, and bounds the threads that wait for the store for turns.
+//! Reads cold counters for all front ends. Where the store has answered in microseconds of late, as one whose blocks are in memory
+//! does, whoever needs a few reads them on the spot: handing them over and back takes longer. Else they go to threads that wait for the
+//! store for all: loads that wait together become one read, and no event loop is held up by a disk or a cluster.
 
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::thread::JoinHandle;
 
 use parking_lot::{Condvar, Mutex};
@@ -9,11 +11,18 @@ use tally_engine::{Engine, Plan};
 use tokio::sync::oneshot;
 
 use crate::refusal::Refusal;
+use crate::world;
 
 /// Threads that read. More than one, so that a read from a cold disk does not hold up those from memory behind it.
 const THREADS: usize = 4;
 /// Plans that are read at once.
 const MOST_AT_ONCE: usize = 64;
+/// A plan of more counters than this is never read on the spot.
+const QUICK_COUNTERS: usize = 16;
+/// Nor is any while a read takes longer than this of late, in microseconds: two threads are woken in less.
+const QUICK_US: u64 = 50;
+/// What is thought of a store that has not been read yet: the first reads are never made on the spot.
+const UNKNOWN_US: u64 = 1_000;
 
 /// The queue of plans that wait for a read. Holds at most one a connection or request, which the limits of those bound.
 pub(crate) struct Loader {
@@ -24,6 +33,8 @@ pub(crate) struct Loader {
 struct Queue {
     state: Mutex<State>,
     changed: Condvar,
+    /// How long the reading of one plan takes of late: eight times the mean, in which the last one has an eighth.
+    eight_took_us: AtomicU64,
 }
 
 #[derive(Default)]
@@ -43,6 +54,7 @@ impl Loader {
         let queue = Arc::new(Queue {
             state: Mutex::default(),
             changed: Condvar::new(),
+            eight_took_us: AtomicU64::new(8 * UNKNOWN_US),
         });
         let start = |number| {
             let (engine, queue) = (Arc::clone(engine), Arc::clone(&queue));
@@ -55,7 +67,10 @@ impl Loader {
     }
 
     /// Reads what the plan needs and the memory lacks.
-    pub(crate) async fn load(&self, plan: &mut Plan) -> Result<(), Refusal> {
+    pub(crate) async fn load(&self, engine: &Engine, plan: &mut Plan) -> Result<(), Refusal> {
+        if plan.len() <= QUICK_COUNTERS && self.queue.eight_took_us.load(Ordering::Relaxed) <= 8 * QUICK_US {
+            return self.queue.load(engine, std::slice::from_mut(plan));
+        }
         let (done, loaded) = oneshot::channel();
         let waiting = Waiting {
             plan: std::mem::take(plan),
@@ -90,17 +105,30 @@ impl Queue {
         while let Some(batch) = self.next() {
             let (mut plans, done): (Vec<Plan>, Vec<_>) = batch.into_iter().map(|one| (one.plan, one.done)).unzip();
             // A row that cannot be read concerns only those that asked for it.
-            let together = plans.len() > 1 && engine.load(&mut plans).is_ok();
+            let together = plans.len() > 1 && self.load(engine, &mut plans).is_ok();
             for (mut plan, done) in plans.into_iter().zip(done) {
                 let loaded = if together {
                     Ok(())
                 } else {
-                    engine.load(std::slice::from_mut(&mut plan)).map_err(Refusal::from)
+                    self.load(engine, std::slice::from_mut(&mut plan))
                 };
                 // Whoever gave up waiting has no use for it.
                 drop(done.send((plan, loaded)));
             }
         }
+    }
+
+    /// Reads, and notes how long that takes of late.
+    fn load(&self, engine: &Engine, plans: &mut [Plan]) -> Result<(), Refusal> {
+        let begun_us = world::monotonic_us();
+        let loaded = engine.load(plans);
+        let plans = u64::try_from(plans.len()).unwrap_or(u64::MAX).max(1);
+        let took_us = world::monotonic_us().saturating_sub(begun_us) / plans;
+        let before = self.eight_took_us.load(Ordering::Relaxed);
+        let without_oldest = before.saturating_sub(before / 8);
+        self.eight_took_us
+            .store(without_oldest.saturating_add(took_us), Ordering::Relaxed);
+        loaded.map_err(Refusal::from)
     }
 
     /// What waits, up to a limit; waits for it. `None` when the loader is gone.

@@ -151,7 +151,7 @@ impl Service {
             match blocked {
                 Blocked::Load if loads < MAX_LOADS => {
                     loads += 1;
-                    self.loader.load(plan).await?;
+                    self.loader.load(&self.engine, plan).await?;
                 }
                 Blocked::Load => {
                     return Err(Refusal::unavailable(

@@ -154,7 +154,7 @@ pub(crate) const ALL: &[Definition] = &[
     setting(
         "round_interval",
         Kind::duration("10ms", "1h"),
-        "5s",
+        "15s",
         "The longest time between rounds, which bring changed counters to the store; 250ms on a cql:// store unless it is set",
         "longer combines more adds per row written, shorter replays less at a start",
     ),
@@ -358,8 +358,8 @@ pub(crate) const ALL: &[Definition] = &[
         "resp_threads",
         Kind::count(0, 1_024),
         "0",
-        "Threads that serve RESP connections; 0: one a core",
-        "each connection stays with one of them, so that no command wakes another",
+        "Threads that serve RESP connections; 0: one for every two cores",
+        "each connection stays with one of them; the other cores are for the kernel's side of connections, rounds and the store",
     ),
     setting(
         "max_blocking",

@@ -15,6 +15,7 @@ use super::batch::Batch;
 use super::command::handshake::{self, NO_AUTH};
 use super::command::{flush, history, info, is, query, scan, tally};
 use super::fault::{Fault, NOT_IN_TRANSACTION};
+use super::linger;
 use super::parser::{Args, Parser, ProtocolError};
 use super::registry::{self, Action, Control, Spec, Wait};
 use super::reply::Reply;
@@ -149,6 +150,7 @@ impl Executor {
             }
             sent = sent.saturating_add(taken);
         }
+        linger::answered();
         self.output.clear();
         self.output.shrink_to(MOST_OUTPUT_BYTES);
         self.share.hold(self.input_bytes);

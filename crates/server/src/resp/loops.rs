@@ -7,6 +7,7 @@ use tally_engine::Engine;
 use tokio::runtime::{Builder, Handle};
 use tokio::sync::oneshot;
 
+use super::linger::linger;
 use crate::gate::Gate;
 
 /// The loops. Dropping it ends their threads.
@@ -24,10 +25,11 @@ struct Loop {
 }
 
 impl Loops {
-    /// Starts so many threads; 0: as many as there are cores.
+    /// Starts so many threads; 0: one for every two cores. The other half is for the kernel's side of the connections, rounds, syncs and
+    /// the store.
     pub(super) fn start(threads: usize, engine: &Arc<Engine>) -> std::io::Result<Self> {
         let threads = if threads == 0 {
-            std::thread::available_parallelism().map_or(1, usize::from)
+            std::thread::available_parallelism().map_or(1, |cores| (cores.get() / 2).max(1))
         } else {
             threads
         };
@@ -56,6 +58,7 @@ impl Loop {
                 let told = started.send(handle.map_err(|error| std::io::Error::new(error.kind(), error.to_string())));
                 if let (Ok(runtime), Ok(())) = (runtime, told) {
                     runtime.spawn(Gate::open(engine));
+                    runtime.spawn(linger());
                     // An error is the end that was waited for: the sender is gone.
                     runtime.block_on(async { drop(ended.await) });
                 }

@@ -12,6 +12,7 @@ mod fault;
 #[cfg(feature = "fuzz")]
 mod fuzz;
 mod inline;
+mod linger;
 mod loops;
 mod number;
 mod parser;

@@ -15,7 +15,7 @@ use crate::engine::Engine;
 use crate::flush::has_left;
 use crate::load;
 use crate::namespaces::Boundaries;
-use crate::view::{Extent, HistoryView};
+use crate::view::HistoryView;
 
 /// The windows of one counter and step, and what left them, by writer.
 #[derive(Debug, Default)]
@@ -46,17 +46,6 @@ impl Engine {
     /// Windows of this step before this minute have left the retention of a counter's namespace. Looks at nothing but memory.
     pub fn kept_from(&self, key: Key<'_>, step: Step) -> Minute {
         self.core.lock().in_memory(key, step).boundary
-    }
-
-    /// Where a counter's windows of a step begin and end; `None` if it has none. Blocks.
-    pub fn extent(&self, key: Key<'_>, step: Step) -> Result<Option<Extent>, Error> {
-        let read = self.read_step(key, step, None, Minute(u32::MAX))?;
-        let mut starts = read.windows.into_keys().filter(|start| *start >= read.kept_from);
-        let first = starts.next();
-        Ok(first.map(|first| Extent {
-            first,
-            last: starts.next_back().unwrap_or(first),
-        }))
     }
 
     /// Reads a step's windows whose chunk may hold starts in `from..to`, and what the rounds under way add to them.

@@ -33,8 +33,7 @@ pub(crate) struct Loader {
 struct Queue {
     state: Mutex<State>,
     changed: Condvar,
-    /// How long the reading of one plan takes of late: eight times the mean, in which the last one has an eighth.
-    eight_took_us: AtomicU64,
+    of_late: OfLate,
 }
 
 #[derive(Default)]
@@ -54,7 +53,7 @@ impl Loader {
         let queue = Arc::new(Queue {
             state: Mutex::default(),
             changed: Condvar::new(),
-            eight_took_us: AtomicU64::new(8 * UNKNOWN_US),
+            of_late: OfLate::unknown(),
         });
         let start = |number| {
             let (engine, queue) = (Arc::clone(engine), Arc::clone(&queue));
@@ -68,7 +67,7 @@ impl Loader {
 
     /// Reads what the plan needs and the memory lacks.
     pub(crate) async fn load(&self, engine: &Engine, plan: &mut Plan) -> Result<(), Refusal> {
-        if plan.len() <= QUICK_COUNTERS && self.queue.eight_took_us.load(Ordering::Relaxed) <= 8 * QUICK_US {
+        if plan.len() <= QUICK_COUNTERS && self.queue.of_late.is_quick() {
             return self.queue.load(engine, std::slice::from_mut(plan));
         }
         let (done, loaded) = oneshot::channel();
@@ -124,10 +123,7 @@ impl Queue {
         let loaded = engine.load(plans);
         let plans = u64::try_from(plans.len()).unwrap_or(u64::MAX).max(1);
         let took_us = world::monotonic_us().saturating_sub(begun_us) / plans;
-        let before = self.eight_took_us.load(Ordering::Relaxed);
-        let without_oldest = before.saturating_sub(before / 8);
-        self.eight_took_us
-            .store(without_oldest.saturating_add(took_us), Ordering::Relaxed);
+        self.of_late.note(took_us);
         loaded.map_err(Refusal::from)
     }
 
@@ -146,5 +142,43 @@ impl Queue {
             self.changed.notify_one();
         }
         Some(batch)
+    }
+}
+
+/// How long the reading of one plan takes of late, in microseconds: eight times the mean, in which the last one has an eighth.
+struct OfLate(AtomicU64);
+
+impl OfLate {
+    fn unknown() -> Self {
+        Self(AtomicU64::new(8 * UNKNOWN_US))
+    }
+
+    fn is_quick(&self) -> bool {
+        self.0.load(Ordering::Relaxed) <= 8 * QUICK_US
+    }
+
+    fn note(&self, took_us: u64) {
+        let before = self.0.load(Ordering::Relaxed);
+        let without_oldest = before.saturating_sub(before / 8);
+        self.0.store(without_oldest.saturating_add(took_us), Ordering::Relaxed);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn only_a_store_that_was_quick_of_late_is_read_on_the_spot() {
+        let of_late = OfLate::unknown();
+        assert!(!of_late.is_quick(), "nothing is known of it");
+        (0..100).for_each(|_| of_late.note(3));
+        assert!(of_late.is_quick());
+        of_late.note(10_000);
+        assert!(!of_late.is_quick(), "one slow read is enough");
+        (0..100).for_each(|_| of_late.note(3));
+        assert!(of_late.is_quick(), "it is quick again");
+        (0..100).for_each(|_| of_late.note(QUICK_US + 10));
+        assert!(!of_late.is_quick());
     }
 }

@@ -1,6 +1,6 @@
 //! Keeps an event loop awake for a moment after it has answered, since the next request is often on its way: to put a processor to sleep
-//! and to wake it costs both sides more than a request does. Guards that nobody pays for it: whatever is ready goes first, and a loop
-//! that has nothing to do sleeps.
+//! and to wake it costs both sides more than a request does. Guards that no request waits for it: whatever is ready goes first. Costs a
+//! loop up to 30 µs after its last answer; one that has nothing to do sleeps.
 
 use std::cell::{Cell, RefCell};
 use std::future::poll_fn;
@@ -56,7 +56,7 @@ fn poll_answered(context: &mut Context<'_>) -> Poll<()> {
 mod tests {
     use super::*;
 
-    /// Counts how often a loop with nothing else to do goes round, and sees that it ends.
+    /// It rests until an answer, lingers at least its time, and rests again.
     #[tokio::test]
     async fn it_sleeps_when_no_more_comes() {
         let keeper = tokio::spawn(linger());

@@ -226,6 +226,7 @@ impl Registry {
             match self.store.swap(Swap {
                 conditions: &conditions,
                 rows: &rows,
+                gone: &tally_store::Addresses::new(),
             })? {
                 Swapped::Applied => return Ok(self.remember(row)),
                 Swapped::Refused(found) => match found.get(1) {
@@ -272,6 +273,7 @@ impl Registry {
             match self.store.swap(Swap {
                 conditions: &conditions,
                 rows: &rows,
+                gone: &tally_store::Addresses::new(),
             })? {
                 Swapped::Applied => return Ok(Changed::Applied),
                 Swapped::Refused(found) => {

@@ -22,4 +22,4 @@ pub use cql::{Cql, CqlConsistency, CqlPartitions, CqlPassword, CqlSettings};
 pub use embedded::{Embedded, EmbeddedSettings};
 pub use error::StoreError;
 pub use model::{Faults, Model};
-pub use store::{Condition, NameCursor, Order, Range, Store, Swap, Swapped, Table, Visit};
+pub use store::{Condition, NameCursor, Order, Range, STRONG_PARTITIONS, Store, Swap, Swapped, Table, Visit};

@@ -21,11 +21,16 @@ pub enum Table {
     Writers,
     /// Heartbeats of the nodes that share the store.
     Nodes,
+    /// Strong counters, all their rows: touched only by [`Store::swap`]. Slots of the same 256 are one partition.
+    Strong,
 }
+
+/// How many partitions [`Table::Strong`] has, each of as many neighbouring slots: fixed for ever, since a partition has one version.
+pub const STRONG_PARTITIONS: u16 = 64;
 
 impl Table {
     /// All.
-    pub const ALL: [Self; 8] = [
+    pub const ALL: [Self; 9] = [
         Self::Counters,
         Self::Windows,
         Self::Names,
@@ -34,7 +39,21 @@ impl Table {
         Self::Policies,
         Self::Writers,
         Self::Nodes,
+        Self::Strong,
     ];
+
+    /// Whether its rows are touched only by [`Store::swap`].
+    pub fn is_conditional(self) -> bool {
+        matches!(self, Self::Writers | Self::Strong)
+    }
+
+    /// Which slots' rows one conditional write may span.
+    pub fn partition(self, slot: u16) -> u16 {
+        match self {
+            Self::Strong => slot / (tally_counter::SLOTS / STRONG_PARTITIONS),
+            _ => slot,
+        }
+    }
 }
 
 /// What the caller of [`Store::put`] knows about other writes of the same rows.
@@ -85,13 +104,15 @@ pub struct Condition<'a> {
     pub value: Option<&'a [u8]>,
 }
 
-/// A conditional write within one partition: all rows are put, or none.
+/// A conditional write within one partition: all of it happens, or none.
 #[derive(Clone, Copy, Debug)]
 pub struct Swap<'a> {
-    /// What must hold. Every address has the same table and slot.
+    /// What must hold. Every address has the same table and partition ([`Table::partition`]).
     pub conditions: &'a [Condition<'a>],
-    /// What is put then, whatever the positions; same table and slot.
+    /// What is put then, whatever the positions; same table and partition.
     pub rows: &'a Batch,
+    /// What is removed then, whatever the positions; same table and partition, and no row that is put.
+    pub gone: &'a Addresses,
 }
 
 /// What became of a conditional write.

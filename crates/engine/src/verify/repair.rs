@@ -345,6 +345,7 @@ impl Engine {
             if let Swapped::Applied = store.swap(Swap {
                 conditions: &[condition],
                 rows: &new,
+                gone: &Addresses::new(),
             })? {
                 return Ok(());
             }

@@ -329,6 +329,7 @@ fn a_window_that_comes_back_is_not_counted_again() {
     let swap = tally_store::Swap {
         conditions: &[],
         rows: &writers,
+        gone: &tally_store::Addresses::new(),
     };
     assert_eq!(store.swap(swap).unwrap(), tally_store::Swapped::Applied);
     store.put(&back, tally_store::Order::Any).unwrap();

@@ -55,7 +55,8 @@ macro_rules! contract_tests {
                 walk_on_from_any_cursor, of_one_place_come_together, of_counters_with_many_rows_come_once,
                 that_stay_are_met_whatever_else_changes, that_were_removed_are_gone;
             swap: applies_when_the_conditions_hold, is_refused_with_what_is_there, puts_all_rows_or_none,
-                ignores_positions, conditions_may_be_on_other_rows, a_repeat_is_settled, is_serial_between_threads;
+                ignores_positions, conditions_may_be_on_other_rows, a_repeat_is_settled, removes_rows_along,
+                is_serial_between_threads;
             sync: durable_rows_are_there_after_a_reopening, durable_swaps_and_removals_too, what_is_not_durable_is_whole_or_older,
                 durable_is_asked_for_again_and_again;
             threads: puts_in_any_order_from_threads_end_at_the_largest, growing_puts_are_read_by_others,

@@ -2,7 +2,7 @@
 
 use super::Bench;
 use super::kit::{batch, get};
-use crate::{Address, Condition, Store, Swap, Swapped, Table};
+use crate::{Address, Addresses, Condition, Store, Swap, Swapped, Table};
 
 fn writer(key: &[u8]) -> Address<'_> {
     Address {
@@ -20,6 +20,7 @@ fn settle(store: &dyn Store, conditions: &[Condition<'_>], rows: &[(Address<'_>,
             .swap(Swap {
                 conditions,
                 rows: &rows,
+                gone: &Addresses::new(),
             })
             .expect("swap")
         {
@@ -165,6 +166,50 @@ pub fn a_repeat_is_settled(bench: &mut dyn Bench) {
     settle(store, &absent, &[(writer(b"w"), 1, b"mine")]);
     let again = settle(store, &absent, &[(writer(b"w"), 1, b"mine")]);
     assert_eq!(again, Swapped::Refused(vec![Some(b"mine".to_vec())]));
+}
+
+/// Rows of slots of one partition are put and removed together, or not at all.
+pub fn removes_rows_along(bench: &mut dyn Bench) {
+    let store = bench.store();
+    let strong = |slot, key| Address {
+        table: Table::Strong,
+        slot,
+        key,
+    };
+    let held = |value| {
+        [Condition {
+            address: strong(256, b"version"),
+            value,
+        }]
+    };
+    let first: [(Address<'_>, u64, &[u8]); 3] = [
+        (strong(256, b"version"), 1, b"1"),
+        (strong(300, b"a"), 1, b"A"),
+        (strong(511, b"b"), 1, b"B"),
+    ];
+    settle(store, &held(None), &first);
+    let mut gone = Addresses::new();
+    gone.push_with(Table::Strong, 300, |out| out.push(b'a'));
+    let next: [(Address<'_>, u64, &[u8]); 2] = [(strong(256, b"version"), 2, b"2"), (strong(511, b"c"), 2, b"C")];
+    let rows = batch(next.iter().copied());
+    let swap = |conditions: &[Condition<'_>]| loop {
+        let swap = Swap {
+            conditions,
+            rows: &rows,
+            gone: &gone,
+        };
+        match store.swap(swap).expect("swap") {
+            Swapped::Unknown => {}
+            known => return known,
+        }
+    };
+    assert_eq!(swap(&held(Some(b"0"))), Swapped::Refused(vec![Some(b"1".to_vec())]));
+    assert_eq!(get(store, strong(300, b"a")), Some((1, b"A".to_vec())));
+    swap(&held(Some(b"1")));
+    assert_eq!(get(store, strong(256, b"version")), Some((2, b"2".to_vec())));
+    assert_eq!(get(store, strong(300, b"a")), None);
+    assert_eq!(get(store, strong(511, b"b")), Some((1, b"B".to_vec())));
+    assert_eq!(get(store, strong(511, b"c")), Some((2, b"C".to_vec())));
 }
 
 /// Swaps on the same row from several threads are one history: each is applied once, on what the one before left.

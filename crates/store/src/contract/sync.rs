@@ -2,7 +2,7 @@
 
 use super::Bench;
 use super::kit::{at, batch, counter, get, keys, names, put, range, remove};
-use crate::{Address, Batch, Condition, Order, Store, Swap, Swapped, Table};
+use crate::{Address, Addresses, Batch, Condition, Order, Store, Swap, Swapped, Table};
 
 /// Rows of every kind of put.
 pub fn durable_rows_are_there_after_a_reopening(bench: &mut dyn Bench) {
@@ -47,6 +47,7 @@ pub fn durable_swaps_and_removals_too(bench: &mut dyn Bench) {
         .swap(Swap {
             conditions: &conditions,
             rows: &rows,
+            gone: &Addresses::new(),
         })
         .unwrap()
         == Swapped::Unknown

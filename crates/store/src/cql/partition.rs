@@ -5,7 +5,7 @@
 use tally_counter::{Corrupt, SLOTS, Slot, slot_hash};
 
 use super::CqlPartitions;
-use crate::{Address, StoreError, Table};
+use crate::{Address, STRONG_PARTITIONS, StoreError, Table};
 
 /// Beyond every key: slots are below 2^14, and no name has a byte of 0xff.
 pub(super) const PAST_ALL: [u8; 1] = [u8::MAX];
@@ -44,6 +44,7 @@ impl Partitions {
         match table {
             Table::Counters | Table::Windows | Table::Tokens => self.numbers.buckets,
             Table::Names => self.numbers.names,
+            Table::Strong => STRONG_PARTITIONS,
             Table::Ledger | Table::Policies | Table::Writers | Table::Nodes => 1,
         }
     }

@@ -9,7 +9,7 @@ use scylla::statement::batch::{Batch as CqlBatch, BatchType};
 use scylla::value::{CqlValue, Row as CqlRow};
 
 use super::{Cql, failure, partition};
-use crate::{Address, Addresses, Condition, Row, Store, StoreError, Swap, Swapped, Table};
+use crate::{Address, Addresses, Condition, Row, Store, StoreError, Swap, Swapped};
 
 /// How long one who contends for a row waits before it is told so, times 1 to `MOST_TURNS`.
 const TURN: Duration = Duration::from_millis(5);
@@ -43,15 +43,18 @@ impl Cql {
     fn transaction(&self, swap: Swap<'_>) -> Result<(CqlBatch, Vec<Values>), StoreError> {
         let first = swap.conditions.first().ok_or_else(|| refused("it has no condition"))?;
         let place = self.partitions.of(first.address);
-        let here = |address: Address<'_>| address.table == Table::Writers && self.partitions.of(address) == place;
+        let table = first.address.table;
+        let here = |address: Address<'_>| address.table == table && self.partitions.of(address) == place;
+        let statements = self.statements.conditional(table)?;
         let rows: Vec<Row<'_>> = swap.rows.rows().collect();
         let mut addresses = swap
             .conditions
             .iter()
             .map(|condition| condition.address)
-            .chain(rows.iter().map(|row| row.address));
+            .chain(rows.iter().map(|row| row.address))
+            .chain(swap.gone.iter());
         if !addresses.all(here) {
-            return Err(refused("it is not within one partition of writers' rows"));
+            return Err(refused("it is not within one partition"));
         }
         let mut batch = CqlBatch::new(BatchType::Unlogged);
         let mut values = Vec::new();
@@ -71,15 +74,19 @@ impl Cql {
             {
                 Some(condition) => {
                     bound.push(value(condition));
-                    batch.append_statement(self.statements.swap.clone());
+                    batch.append_statement(statements.swap.clone());
                 }
-                None => batch.append_statement(self.statements.along.clone()),
+                None => batch.append_statement(statements.along.clone()),
             }
             values.push(bound);
         }
+        for address in swap.gone.iter() {
+            batch.append_statement(statements.erase.clone());
+            values.push(vec![Some(place.clone()), Some(key(address))]);
+        }
         for condition in swap.conditions {
             if !rows.iter().any(|row| row.address == condition.address) {
-                batch.append_statement(self.statements.hold.clone());
+                batch.append_statement(statements.hold.clone());
                 let bound = [
                     value(condition),
                     Some(place.clone()),

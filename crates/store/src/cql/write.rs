@@ -129,5 +129,5 @@ fn timestamp(position: u64) -> Result<i64, StoreError> {
 }
 
 fn only_by_swap() -> StoreError {
-    StoreError::Refused("writers' rows are written by conditional writes only".into())
+    StoreError::Refused("writers' rows and strong counters are written by conditional writes only".into())
 }

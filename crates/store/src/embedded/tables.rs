@@ -17,6 +17,7 @@ pub(super) struct Tables {
     policies: Keyspace,
     writers: Keyspace,
     nodes: Keyspace,
+    strong: Keyspace,
 }
 
 impl Tables {
@@ -35,6 +36,7 @@ impl Tables {
             policies: open(Table::Policies)?,
             writers: open(Table::Writers)?,
             nodes: open(Table::Nodes)?,
+            strong: open(Table::Strong)?,
         })
     }
 
@@ -54,6 +56,7 @@ impl Tables {
             Table::Policies => &self.policies,
             Table::Writers => &self.writers,
             Table::Nodes => &self.nodes,
+            Table::Strong => &self.strong,
         }
     }
 }
@@ -71,13 +74,14 @@ fn name(table: Table) -> &'static str {
         Table::Policies => "policies",
         Table::Writers => "writers",
         Table::Nodes => "nodes",
+        Table::Strong => "strong",
     }
 }
 
 /// How a table is laid out. Measured on 1 million counters with 24-byte names, 12-byte cells and a name row each.
 fn options(table: Table, settings: &EmbeddedSettings) -> KeyspaceCreateOptions {
     let memtable_bytes = match table {
-        Table::Counters | Table::Windows | Table::Names | Table::Tokens => settings.memtable_bytes,
+        Table::Counters | Table::Windows | Table::Names | Table::Tokens | Table::Strong => settings.memtable_bytes,
         Table::Ledger | Table::Policies | Table::Writers | Table::Nodes => settings.memtable_bytes / 4,
     };
     KeyspaceCreateOptions::default()

@@ -97,6 +97,9 @@ impl Embedded {
         for row in swap.rows.rows() {
             commit.append(row);
         }
+        for address in swap.gone.iter() {
+            commit.erase(address);
+        }
         commit.finish()?;
         Ok(Swapped::Applied)
     }
@@ -168,10 +171,15 @@ impl<'a> Commit<'a> {
         self.commit_if_large()
     }
 
-    fn remove(&mut self, address: Address<'_>) -> Result<(), StoreError> {
+    /// Removes a row, with what is not committed yet.
+    fn erase(&mut self, address: Address<'_>) {
         row::write_key(address, &mut self.key);
         self.batch
             .remove(self.store.tables.of(address.table), self.key.as_slice());
+    }
+
+    fn remove(&mut self, address: Address<'_>) -> Result<(), StoreError> {
+        self.erase(address);
         self.commit_if_large()
     }
 

@@ -16,7 +16,8 @@ impl State {
         let rows = Arc::make_mut(&mut self.rows);
         for place in std::mem::take(&mut self.unsynced) {
             let Some(versions) = rows.get_mut(&place) else { continue };
-            let cut = cuts.get(&(place.table, place.slot)).copied().unwrap_or(0);
+            let partition = (place.table, place.table.partition(place.slot));
+            let cut = cuts.get(&partition).copied().unwrap_or(0);
             versions.crash(|write| match write {
                 Write::Swap { serial, .. } => *serial < cut,
                 _ => random.happens(share),
@@ -33,7 +34,8 @@ impl State {
         let mut serials: BTreeMap<(Table, u16), BTreeSet<u64>> = BTreeMap::new();
         for place in &self.unsynced {
             let swaps = self.rows.get(place).into_iter().flat_map(Versions::swaps);
-            serials.entry((place.table, place.slot)).or_default().extend(swaps);
+            let partition = (place.table, place.table.partition(place.slot));
+            serials.entry(partition).or_default().extend(swaps);
         }
         let cut = |serials: BTreeSet<u64>| {
             let survive = random.below((serials.len() as u64).saturating_add(1));

@@ -22,6 +22,7 @@ pub(super) enum Late {
 pub(super) struct LateSwap {
     pub(super) conditions: Vec<(Place, Option<Arc<[u8]>>)>,
     pub(super) rows: Vec<(Place, u64, Arc<[u8]>)>,
+    pub(super) gone: Vec<Place>,
 }
 
 impl LateSwap {
@@ -37,6 +38,7 @@ impl LateSwap {
                 .rows()
                 .map(|row| (Place::of(row.address), row.position, Arc::from(row.value)))
                 .collect(),
+            gone: swap.gone.iter().map(Place::of).collect(),
         }
     }
 }

@@ -57,11 +57,11 @@ pub(super) enum Write {
     Blind { position: u64, value: Arc<[u8]> },
     /// What stands at or below the position goes; `forgotten`: and older writes may bring it back.
     Remove { position: u64, forgotten: bool },
-    /// Part of the swap with this serial number.
+    /// Part of the swap with this serial number; without a value the row goes.
     Swap {
         serial: u64,
         position: u64,
-        value: Arc<[u8]>,
+        value: Option<Arc<[u8]>>,
     },
 }
 
@@ -80,8 +80,14 @@ impl Write {
                     });
                 }
             }
-            Self::Blind { position, value } | Self::Swap { position, value, .. } => {
+            Self::Blind { position, value } => {
                 *stands = Some(Version {
+                    position: *position,
+                    value: Some(Arc::clone(value)),
+                });
+            }
+            Self::Swap { position, value, .. } => {
+                *stands = value.as_ref().map(|value| Version {
                     position: *position,
                     value: Some(Arc::clone(value)),
                 });

@@ -9,7 +9,7 @@ use super::found::Ends;
 use super::late::{ARRIVES, Late, LateSwap};
 use super::random::Random;
 use super::rows::{Place, Versions, Write};
-use crate::{Batch, Order, Row, StoreError, Swap, Swapped, Table};
+use crate::{Batch, Order, Row, StoreError, Swap, Swapped};
 
 #[derive(Clone, Debug)]
 pub(super) struct State {
@@ -96,8 +96,9 @@ impl State {
         let goes = self.begin_write(self.faults.writes_fail)?;
         for row in rows.rows() {
             assert!(
-                row.address.table != Table::Writers,
-                "writers' rows are touched only by swaps"
+                !row.address.table.is_conditional(),
+                "rows of {:?} are touched only by swaps",
+                row.address.table
             );
             let place = Place::of(row.address);
             let value: Arc<[u8]> = row.value.into();
@@ -123,8 +124,9 @@ impl State {
         let goes = self.begin_write(self.faults.writes_fail)?;
         for row in rows.rows() {
             assert!(
-                row.address.table != Table::Writers,
-                "writers' rows are touched only by swaps"
+                !row.address.table.is_conditional(),
+                "rows of {:?} are touched only by swaps",
+                row.address.table
             );
             let forgotten = self.random.happens(self.faults.removals_forgotten) || self.forgetful;
             let write = Write::Remove {
@@ -237,7 +239,15 @@ impl State {
             let write = Write::Swap {
                 serial,
                 position: *position,
-                value: Arc::clone(value),
+                value: Some(Arc::clone(value)),
+            };
+            self.apply(place.clone(), write);
+        }
+        for place in &swap.gone {
+            let write = Write::Swap {
+                serial,
+                position: 0,
+                value: None,
             };
             self.apply(place.clone(), write);
         }
@@ -271,8 +281,9 @@ fn assert_one_partition(swap: Swap<'_>) {
         .conditions
         .iter()
         .map(|condition| condition.address)
-        .chain(swap.rows.rows().map(|row| row.address));
-    let mut partitions = addresses.map(|address| (address.table, address.slot));
+        .chain(swap.rows.rows().map(|row| row.address))
+        .chain(swap.gone.iter());
+    let mut partitions = addresses.map(|address| (address.table, address.table.partition(address.slot)));
     let first = partitions.next();
     assert!(
         partitions.all(|partition| Some(partition) == first),

@@ -3,7 +3,7 @@
 use std::collections::BTreeSet;
 
 use super::*;
-use crate::{Address, Condition, Row};
+use crate::{Address, Addresses, Condition, Row};
 
 const ROWS: u8 = 40;
 
@@ -61,6 +61,7 @@ fn change(model: &Model, key: &[u8], from: Option<&[u8]>, to: &[u8]) -> Result<S
     model.swap(Swap {
         conditions: &[Condition { address, value: from }],
         rows: &rows,
+        gone: &Addresses::new(),
     })
 }
 
@@ -202,7 +203,8 @@ fn a_crash_loses_swaps_of_a_partition_from_some_one_on() {
                 model
                     .swap(Swap {
                         conditions: &conditions,
-                        rows: &rows
+                        rows: &rows,
+                        gone: &Addresses::new(),
                     })
                     .unwrap(),
                 Swapped::Applied

@@ -42,6 +42,7 @@ pub(super) fn damage(store: &dyn Store, address: Address<'_>, work: impl FnOnce(
     let swap = Swap {
         conditions: &conditions,
         rows: &rows,
+        gone: &Addresses::new(),
     };
     assert_eq!(store.swap(swap).unwrap(), Swapped::Applied);
 }

@@ -299,11 +299,7 @@ impl Core {
     /// What the rounds take: the open fold, and the closing one with the order that it is put in.
     fn round_bytes(&self) -> usize {
         let closing = self.closing.as_ref().map_or(0, |closing| {
-            let order = closing
-                .open
-                .fold
-                .len()
-                .saturating_mul(size_of::<crate::round::Ordered>());
+            let order = closing.open.fold.len().saturating_mul(size_of::<crate::put::Ordered>());
             closing.open.fold.bytes().saturating_add(order)
         });
         self.open.fold.bytes().saturating_add(closing)

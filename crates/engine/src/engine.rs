@@ -5,7 +5,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::task::{Poll, Waker};
 
 use parking_lot::{Condvar, Mutex};
-use tally_counter::{Key, Position, planted};
+use tally_counter::{Position, planted};
 
 use crate::core::Core;
 use crate::declared::Newest;
@@ -13,9 +13,9 @@ use crate::figures::EngineFigures;
 use crate::journal;
 use crate::load;
 use crate::nodes::Nodes;
-use crate::plan::{Need, Plan, ReadToken};
+use crate::plan::Plan;
 use crate::registry::Registry;
-use crate::resolve::{keep_sights, resolve};
+use crate::resolve::{install, resolve};
 use crate::round::Own;
 use crate::turn::Turn;
 use crate::waiters::Waiters;
@@ -131,7 +131,7 @@ impl Engine {
     /// Takes a turn: `work` runs once, holding the engine, and never waits. Everything it writes is one journal entry.
     pub fn turn<R>(&self, plan: &mut Plan, work: &mut dyn FnMut(&mut Turn<'_>) -> R) -> Result<Turned<R>, Blocked> {
         let now_ms = self.world.clock.now_ms();
-        self.hash(plan);
+        plan.hash(&self.hasher);
         let mut core = self.core.lock();
         self.admit(&mut core, plan)?;
         // Only what others count is as old as its last reading.
@@ -140,7 +140,7 @@ impl Engine {
         } else {
             0
         };
-        self.install(&mut core, plan, now_us);
+        install(&mut core, plan, &self.registry, now_us);
         let age_us = self.settings.read_age_ms.saturating_mul(1_000);
         if resolve(&mut core, plan, now_ms, now_us, age_us) {
             plan.stamp = Some(core.stamp);
@@ -158,18 +158,6 @@ impl Engine {
         let position = turn.finish().map_err(Blocked::Stopped)?;
         drop(core);
         Ok(Turned { answer, position })
-    }
-
-    fn hash(&self, plan: &mut Plan) {
-        use std::hash::BuildHasher;
-        for key in &mut plan.keys {
-            if key.hash.is_none() {
-                key.hash = plan
-                    .bytes
-                    .get(key.start..key.end)
-                    .map(|name| self.hasher.hash_one(name));
-            }
-        }
     }
 
     /// Whether a turn may be taken at all.
@@ -216,66 +204,11 @@ impl Engine {
         Ok(())
     }
 
-    /// Puts what the plan has read into memory, unless it may be old by now.
-    fn install(&self, core: &mut Core, plan: &mut Plan, now_us: u64) {
-        if plan.stamp.is_some_and(|stamp| stamp != core.stamp) && !planted!(StaleLoad) {
-            keep_sights(core, plan);
-        }
-        let at_us = plan.read_us.unwrap_or(now_us);
-        let Plan { bytes, keys, .. } = plan;
-        for key in keys {
-            let Some(snapshot) = &key.loaded else { continue };
-            let own = self.registry.own();
-            let name = Plan::name(bytes, key);
-            let id = core.counter(key.hash.unwrap_or(0), name);
-            let known = core.table.get(id).is_some_and(|counter| counter.loaded());
-            // A reset goes by what was read, so that its value and what it has seen are of one moment.
-            let resets = key.need == Need::Reset && core.foreign > 0;
-            if !known || resets {
-                load::install(core, id, snapshot, own, &self.registry);
-            } else if core.others > 0 && core.can_see(Some(id), snapshot) {
-                core.see(id, snapshot, own, &self.registry);
-            } else if core.others > 0 {
-                load::install(core, id, snapshot, own, &self.registry);
-            }
-            if core.others > 0 {
-                core.note_seen(id, snapshot, (at_us, now_us), own, &self.registry);
-            }
-        }
-    }
-
     /// Reads what the plans need and the memory lacks, all in one read of the store. Blocks.
     pub fn load(&self, plans: &mut [Plan]) -> Result<(), Error> {
-        let store = self.world.store.as_ref();
-        let (mut cold, mut names) = (Vec::new(), Vec::new());
-        let (mut unread, mut token_keys) = (Vec::new(), Vec::new());
         let read_us = self.world.clock.monotonic_us();
-        for plan in plans {
-            plan.read_us = Some(read_us);
-            let Plan {
-                bytes, keys, tokens, ..
-            } = plan;
-            for key in keys.iter_mut().filter(|key| key.cold) {
-                names.extend(Key::new(bytes.get(key.start..key.end).unwrap_or_default()));
-                cold.push(key);
-            }
-            for token in tokens {
-                if matches!(token.loaded, ReadToken::Unread) {
-                    token_keys.push(&*token.key);
-                    unread.push(&mut token.loaded);
-                }
-            }
-        }
-        let snapshots = load::counters(store, &self.registry, &names)?;
-        self.figures.loaded(&snapshots);
-        for (key, snapshot) in cold.into_iter().zip(snapshots) {
-            key.loaded = Some(Box::new(snapshot));
-            key.cold = false;
-        }
-        let found = load::tokens(store, &token_keys)?;
-        for (loaded, found) in unread.into_iter().zip(found) {
-            *loaded = found.map_or(ReadToken::Absent, ReadToken::Found);
-        }
+        let loaded = load::plans(self.world.store.as_ref(), &self.registry, plans, read_us)?;
+        self.figures.loaded(loaded);
         Ok(())
     }
 

@@ -26,11 +26,25 @@ impl EngineFigures {
     }
 
     /// Counters were read from the store.
-    pub(crate) fn loaded(&self, snapshots: &[Snapshot]) {
+    pub(crate) fn loaded(&self, loaded: Loaded) {
+        self.counters_loaded.fetch_add(loaded.counters, Ordering::Relaxed);
+        self.cells_loaded.fetch_add(loaded.cells, Ordering::Relaxed);
+    }
+}
+
+/// How much was read of the store.
+#[derive(Clone, Copy, Debug, Default)]
+pub(crate) struct Loaded {
+    pub(crate) counters: u64,
+    pub(crate) cells: u64,
+}
+
+impl Loaded {
+    pub(crate) fn of(snapshots: &[Snapshot]) -> Self {
         let cells: usize = snapshots.iter().map(|snapshot| snapshot.cells.len()).sum();
-        self.counters_loaded
-            .fetch_add(u64::try_from(snapshots.len()).unwrap_or(0), Ordering::Relaxed);
-        self.cells_loaded
-            .fetch_add(u64::try_from(cells).unwrap_or(0), Ordering::Relaxed);
+        Self {
+            counters: u64::try_from(snapshots.len()).unwrap_or(0),
+            cells: u64::try_from(cells).unwrap_or(0),
+        }
     }
 }

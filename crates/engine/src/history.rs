@@ -7,7 +7,7 @@ use tally_counter::{
     Chunk, CounterRow, Delta, Ends, Head, Keep, Key, Left, Minute, Position, Step, Window, WriterNumber,
     counter_prefix, planted,
 };
-use tally_store::{Range, Table};
+use tally_store::{Range, Store, Table};
 
 use crate::Error;
 use crate::core::Core;
@@ -15,6 +15,7 @@ use crate::engine::Engine;
 use crate::flush::has_left;
 use crate::load;
 use crate::namespaces::Boundaries;
+use crate::registry::Registry;
 use crate::view::HistoryView;
 
 /// The windows of one counter and step, and what left them, by writer.
@@ -59,10 +60,10 @@ impl Engine {
         for _ in 0..ATTEMPTS {
             let before = self.core.lock().in_memory(key, step);
             let own = self.registry.own();
-            let head = self.stored_head(key)?;
+            let head = stored_head(self.world.store.as_ref(), key)?;
             let life = before.life(head.as_ref());
             let mut read = StepRead::default();
-            let (rows, lefts) = self.stored_windows(key, step, life, from, to)?;
+            let (rows, lefts) = stored_windows(self.world.store.as_ref(), &self.registry, key, step, life, from, to)?;
             // What memory holds is looked at after the rows: a round that was cut meanwhile is told by its cut in them.
             let memory = self.core.lock().in_memory(key, step);
             let (before, memory) = if planted!(HistoryAcrossCut) {
@@ -122,61 +123,61 @@ impl Engine {
             "rounds ended faster than the history could be read; try again".to_owned(),
         ))
     }
+}
 
-    pub(crate) fn stored_head(&self, key: Key<'_>) -> Result<Option<Head>, Error> {
-        let snapshots = load::point_reads(self.world.store.as_ref(), &[key], &[])?;
-        Ok(snapshots.into_iter().next().and_then(|snapshot| snapshot.head))
+pub(crate) fn stored_head(store: &dyn Store, key: Key<'_>) -> Result<Option<Head>, Error> {
+    let snapshots = load::point_reads(store, &[key], &[])?;
+    Ok(snapshots.into_iter().next().and_then(|snapshot| snapshot.head))
+}
+
+/// The window rows of a life and step in a range, and the rows of what left, of all summed writers.
+pub(crate) fn stored_windows(
+    store: &dyn Store,
+    registry: &Registry,
+    key: Key<'_>,
+    step: Step,
+    life: u64,
+    from: Option<Minute>,
+    to: Minute,
+) -> Result<StoredWindows, Error> {
+    let slot = key.slot().number();
+    let mut counter = Vec::new();
+    counter_prefix(key, &mut counter);
+    let mut prefix = counter.clone();
+    CounterRow::window_prefix(life, step, &mut prefix);
+    let mut start = prefix.clone();
+    if let Some(from) = from {
+        start.extend(step.place(from).0.0.to_be_bytes());
     }
-
-    /// The window rows of a life and step in a range, and the rows of what left, of all summed writers.
-    fn stored_windows(
-        &self,
-        key: Key<'_>,
-        step: Step,
-        life: u64,
-        from: Option<Minute>,
-        to: Minute,
-    ) -> Result<StoredWindows, Error> {
-        let slot = key.slot().number();
-        let mut counter = Vec::new();
-        counter_prefix(key, &mut counter);
-        let mut prefix = counter.clone();
-        CounterRow::window_prefix(life, step, &mut prefix);
-        let mut start = prefix.clone();
-        if let Some(from) = from {
-            start.extend(step.place(from).0.0.to_be_bytes());
+    let mut left_prefix = counter;
+    CounterRow::left_prefix(life, step, &mut left_prefix);
+    let (mut rows, mut lefts) = (Vec::new(), Vec::new());
+    let range = |table, prefix, from| Range {
+        table,
+        slot,
+        prefix,
+        from,
+        limit: usize::MAX,
+    };
+    // Windows first: one that is removed meanwhile is in what left by then, and one that was taken in meanwhile is skipped.
+    store.scan(&[range(Table::Windows, &prefix, &start)], &mut |_, row| {
+        if let CounterRow::Window { chunk, writer, .. } = CounterRow::decode(row.address.key)?.1
+            && registry.is_summed(writer)
+            && step.chunk_start(chunk) < to
+        {
+            rows.push((writer, chunk, Window::decode(row.position, row.value, step)?));
         }
-        let mut left_prefix = counter;
-        CounterRow::left_prefix(life, step, &mut left_prefix);
-        let (mut rows, mut lefts) = (Vec::new(), Vec::new());
-        let range = |table, prefix, from| Range {
-            table,
-            slot,
-            prefix,
-            from,
-            limit: usize::MAX,
-        };
-        let store = self.world.store.as_ref();
-        // Windows first: one that is removed meanwhile is in what left by then, and one that was taken in meanwhile is skipped.
-        store.scan(&[range(Table::Windows, &prefix, &start)], &mut |_, row| {
-            if let CounterRow::Window { chunk, writer, .. } = CounterRow::decode(row.address.key)?.1
-                && self.registry.is_summed(writer)
-                && step.chunk_start(chunk) < to
-            {
-                rows.push((writer, chunk, Window::decode(row.position, row.value, step)?));
-            }
-            Ok(())
-        })?;
-        store.scan(&[range(Table::Counters, &left_prefix, &[])], &mut |_, row| {
-            if let CounterRow::Left { writer, .. } = CounterRow::decode(row.address.key)?.1
-                && self.registry.is_summed(writer)
-            {
-                lefts.push((writer, Left::decode(row.position, row.value)?));
-            }
-            Ok(())
-        })?;
-        Ok((rows, lefts))
-    }
+        Ok(())
+    })?;
+    store.scan(&[range(Table::Counters, &left_prefix, &[])], &mut |_, row| {
+        if let CounterRow::Left { writer, .. } = CounterRow::decode(row.address.key)?.1
+            && registry.is_summed(writer)
+        {
+            lefts.push((writer, Left::decode(row.position, row.value)?));
+        }
+        Ok(())
+    })?;
+    Ok((rows, lefts))
 }
 
 /// What memory holds of a counter's step.

@@ -27,6 +27,7 @@ mod names;
 mod namespaces;
 mod nodes;
 mod plan;
+mod put;
 mod recovery;
 mod registry;
 mod resolve;

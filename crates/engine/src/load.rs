@@ -7,6 +7,8 @@ use tally_counter::{
 use tally_store::{Addresses, Range, Row, Store, StoreError, Table};
 
 use crate::core::{Core, Token};
+use crate::figures::Loaded;
+use crate::plan::{Plan, ReadToken};
 use crate::registry::Registry;
 use crate::table::CounterId;
 
@@ -33,6 +35,44 @@ pub(crate) fn counters(store: &dyn Store, registry: &Registry, keys: &[Key<'_>])
         snapshot.cells.retain(|(writer, ..)| writers.contains(writer));
     }
     Ok(snapshots)
+}
+
+/// Reads what the plans need and the memory lacks, all in one read of the store. Answers how much that was.
+pub(crate) fn plans(
+    store: &dyn Store,
+    registry: &Registry,
+    plans: &mut [Plan],
+    read_us: u64,
+) -> Result<Loaded, StoreError> {
+    let (mut cold, mut names) = (Vec::new(), Vec::new());
+    let (mut unread, mut token_keys) = (Vec::new(), Vec::new());
+    for plan in plans {
+        plan.read_us = Some(read_us);
+        let Plan {
+            bytes, keys, tokens, ..
+        } = plan;
+        for key in keys.iter_mut().filter(|key| key.cold) {
+            names.extend(Key::new(bytes.get(key.start..key.end).unwrap_or_default()));
+            cold.push(key);
+        }
+        for token in tokens {
+            if matches!(token.loaded, ReadToken::Unread) {
+                token_keys.push(&*token.key);
+                unread.push(&mut token.loaded);
+            }
+        }
+    }
+    let snapshots = counters(store, registry, &names)?;
+    let loaded = Loaded::of(&snapshots);
+    for (key, snapshot) in cold.into_iter().zip(snapshots) {
+        key.loaded = Some(Box::new(snapshot));
+        key.cold = false;
+    }
+    let found = tokens(store, &token_keys)?;
+    for (loaded, found) in unread.into_iter().zip(found) {
+        *loaded = found.map_or(ReadToken::Absent, ReadToken::Found);
+    }
+    Ok(loaded)
 }
 
 /// A read a row, which a filter answers at once for rows that are not there: head and first life, then later lives.

@@ -1,6 +1,9 @@
 //! What a turn is going to touch, collected before the engine's lock is taken: keys, hashed once, and tokens. A plan is reused
 //! from turn to turn, so that a pipeline of commands allocates nothing.
 
+use std::hash::BuildHasher;
+
+use foldhash::quality::FixedState;
 use tally_counter::Key;
 
 use crate::core::Token;
@@ -163,6 +166,15 @@ impl Plan {
     /// Whether nothing is planned.
     pub fn is_empty(&self) -> bool {
         self.keys.is_empty() && self.tokens.is_empty()
+    }
+
+    /// Hashes the keys that are not hashed yet.
+    pub(crate) fn hash(&mut self, hasher: &FixedState) {
+        for key in &mut self.keys {
+            if key.hash.is_none() {
+                key.hash = self.bytes.get(key.start..key.end).map(|name| hasher.hash_one(name));
+            }
+        }
     }
 
     /// The name of a planned key.

@@ -1,12 +1,43 @@
 //! Finds a turn's counters in memory, and says which must be read first: those that are not there, those whose end or reset goes by what
 //! others have counted, and, where other nodes count too, those that were read too long ago. Looks at nothing but memory.
 
+use tally_counter::planted;
+
 use crate::core::Core;
 use crate::load;
 use crate::plan::{Need, Plan, PlannedKey, ReadToken};
+use crate::registry::Registry;
+
+/// Puts what the plan has read into memory, unless it may be old by now.
+pub(crate) fn install(core: &mut Core, plan: &mut Plan, registry: &Registry, now_us: u64) {
+    if plan.stamp.is_some_and(|stamp| stamp != core.stamp) && !planted!(StaleLoad) {
+        keep_sights(core, plan);
+    }
+    let at_us = plan.read_us.unwrap_or(now_us);
+    let Plan { bytes, keys, .. } = plan;
+    for key in keys {
+        let Some(snapshot) = &key.loaded else { continue };
+        let own = registry.own();
+        let name = Plan::name(bytes, key);
+        let id = core.counter(key.hash.unwrap_or(0), name);
+        let known = core.table.get(id).is_some_and(|counter| counter.loaded());
+        // A reset goes by what was read, so that its value and what it has seen are of one moment.
+        let resets = key.need == Need::Reset && core.foreign > 0;
+        if !known || resets {
+            load::install(core, id, snapshot, own, registry);
+        } else if core.others > 0 && core.can_see(Some(id), snapshot) {
+            core.see(id, snapshot, own, registry);
+        } else if core.others > 0 {
+            load::install(core, id, snapshot, own, registry);
+        }
+        if core.others > 0 {
+            core.note_seen(id, snapshot, (at_us, now_us), own, registry);
+        }
+    }
+}
 
 /// A round has ended since this was read: of what is in memory others' cells are as good as before, all else is read again.
-pub(crate) fn keep_sights(core: &Core, plan: &mut Plan) {
+fn keep_sights(core: &Core, plan: &mut Plan) {
     let Plan {
         bytes,
         keys,

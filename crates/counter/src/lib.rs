@@ -29,7 +29,7 @@ pub use left::Left;
 pub use planted::Bug;
 #[cfg(feature = "planted")]
 pub use planted::{is_planted, plant};
-pub use policy::{Acknowledgement, Consistency, History, Keep, Policy, PolicyError, Template};
+pub use policy::{Acknowledgement, Bounds, Consistency, History, Keep, Policy, PolicyError, Template};
 pub use position::{Position, PositionError};
 pub use row::{CounterRow, counter_prefix, row_key};
 pub use slot::{SLOTS, Slot, slot_hash};

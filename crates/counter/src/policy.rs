@@ -1,6 +1,6 @@
 //! What a namespace asks for: consistency, acknowledgement, history, lateness, tokens, the template of its keys.
 
-use crate::{Corrupt, Reader, Step, put_bytes, put_varint};
+use crate::{Corrupt, Reader, Step, put_bytes, put_signed, put_varint};
 
 /// Who may write a counter, and what a read sees.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -147,6 +147,24 @@ pub struct Policy {
     pub lateness_ms: Option<u64>,
     /// How keys divide into fields.
     pub template: Option<Template>,
+    /// Between which values a counter stays: of strong counters only.
+    pub bounds: Bounds,
+}
+
+/// The values that a counter may have. Zero, with which each begins, is one of them.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Bounds {
+    /// The smallest; `None`: any.
+    pub min: Option<i64>,
+    /// The largest; `None`: any.
+    pub max: Option<i64>,
+}
+
+impl Bounds {
+    /// Whether a value lies within.
+    pub fn allow(self, value: i64) -> bool {
+        self.min.is_none_or(|min| min <= value) && self.max.is_none_or(|max| value <= max)
+    }
 }
 
 impl Policy {
@@ -179,6 +197,13 @@ impl Policy {
             self.lateness_ms.map_or(0, |ms| u128::from(ms).saturating_add(1)),
         );
         put_bytes(&mut out, self.template.as_ref().map_or("", Template::as_str).as_bytes());
+        // Only where there are some: policies that were written before there were bounds end here.
+        if self.bounds != Bounds::default() {
+            for bound in [self.bounds.min, self.bounds.max] {
+                out.push(u8::from(bound.is_some()));
+                put_signed(&mut out, bound.unwrap_or(0).into());
+            }
+        }
         out
     }
 
@@ -215,6 +240,14 @@ impl Policy {
             "" => None,
             text => Some(Template::parse(namespace, text).map_err(|_| reader.corrupt())?),
         };
+        let mut bounds = Bounds::default();
+        if reader.remaining() > 0 {
+            for bound in [&mut bounds.min, &mut bounds.max] {
+                let there = reader.byte()? != 0;
+                let value = i64::try_from(reader.signed()?).map_err(|_| reader.corrupt())?;
+                *bound = there.then_some(value);
+            }
+        }
         reader.end()?;
         Ok(Self {
             consistency,
@@ -222,6 +255,7 @@ impl Policy {
             history,
             lateness_ms,
             template,
+            bounds,
         })
     }
 }

@@ -58,6 +58,14 @@ pub fn row_key(key: Key<'_>, row: CounterRow, out: &mut Vec<u8>) {
 }
 
 impl CounterRow {
+    /// Which life the row is of; the head is of all.
+    pub fn life(self) -> Option<u64> {
+        match self {
+            Self::Head => None,
+            Self::Cell { life, .. } | Self::Left { life, .. } | Self::Window { life, .. } => Some(life),
+        }
+    }
+
     /// What follows the counter's prefix.
     pub fn encode(self, out: &mut Vec<u8>) {
         match self {

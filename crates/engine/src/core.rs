@@ -106,7 +106,10 @@ pub(crate) struct Counts {
 
 impl Core {
     pub(crate) fn new(seed: u64, applied: Position, budget: Budget) -> Self {
-        let hasher = FixedState::with_seed(seed);
+        Self::with_hasher(FixedState::with_seed(seed), applied, budget)
+    }
+
+    pub(crate) fn with_hasher(hasher: FixedState, applied: Position, budget: Budget) -> Self {
         Self {
             table: Table::new(hasher.clone(), budget.table_bytes),
             budget,

@@ -17,6 +17,7 @@ use crate::plan::Plan;
 use crate::registry::Registry;
 use crate::resolve::{install, resolve};
 use crate::round::Own;
+use crate::strong::{self, Strong};
 use crate::turn::Turn;
 use crate::waiters::Waiters;
 use crate::{Blocked, Error, World};
@@ -103,6 +104,7 @@ pub struct Engine {
     pub(crate) node: String,
     pub(crate) nodes: Nodes,
     pub(crate) newest: Newest,
+    pub(crate) strong: Strong,
 }
 
 /// What the engine's threads are asked for.
@@ -133,6 +135,9 @@ impl Engine {
         let now_ms = self.world.clock.now_ms();
         plan.hash(&self.hasher);
         let mut core = self.core.lock();
+        if let Some(part) = strong::place(&core.namespaces, plan)? {
+            return Err(Blocked::Strong(part));
+        }
         self.admit(&mut core, plan)?;
         // Only what others count is as old as its last reading.
         let now_us = if core.others > 0 || plan.fresh {

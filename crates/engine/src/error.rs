@@ -12,6 +12,12 @@ pub enum Blocked {
     /// A limit is reached that the next round or sync lifts: wait for [`crate::Engine::relieved`] and take the turn again.
     #[error("{0}")]
     Full(&'static str),
+    /// All of the plan's counters are strong: take the turn by [`crate::Engine::strong_turn`].
+    #[error("strong counters are not counted by the journal; nothing was applied")]
+    Strong(crate::StrongPart),
+    /// Some of the plan's counters are strong, and cannot be changed together with the others.
+    #[error("{0}")]
+    Mixed(&'static str),
     /// More than one entry of the journal may hold: split the request.
     #[error(
         "the request is larger than a journal entry may be ({limit_bytes} bytes, setting journal_segment): split it"
@@ -34,9 +40,24 @@ pub enum AddError {
     /// The value that was asked for would leave 64 bits.
     #[error("increment or decrement would overflow")]
     Overflow,
+    /// The value would pass the namespace's bound.
+    #[error("the value would be {value}, {}; nothing was applied", bound(*.max, *.limit))]
+    Bound {
+        /// What it would be.
+        value: i64,
+        /// The bound that it passes.
+        limit: i64,
+        /// Whether that is the namespace's `max`; else its `min`.
+        max: bool,
+    },
     /// The add's own time is in the year 10000 or later.
     #[error("the time is outside 1970 to 9999")]
     Time,
+}
+
+fn bound(max: bool, limit: i64) -> String {
+    let (side, word) = if max { ("above", "max") } else { ("below", "min") };
+    format!("{side} the namespace's {word} of {limit}")
 }
 
 /// What went wrong in a call that waits.

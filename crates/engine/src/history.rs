@@ -31,6 +31,30 @@ pub(crate) struct StepRead {
     kept_from: Minute,
 }
 
+impl StepRead {
+    /// What stored rows come to.
+    pub(crate) fn of_rows(rows: &[(WriterNumber, Chunk, Window)], lefts: &[(WriterNumber, Left)], step: Step) -> Self {
+        let mut read = Self::default();
+        let boundary_of = |writer: WriterNumber| {
+            lefts
+                .iter()
+                .find(|(of, _)| *of == writer)
+                .map_or(Minute(0), |(_, left)| left.boundary)
+        };
+        for (writer, chunk, window) in rows {
+            read.chunks = read.chunks.saturating_add(1);
+            if step.chunk_start(*chunk) < boundary_of(*writer) {
+                continue;
+            }
+            for (place, amount) in window.amounts() {
+                add(&mut read.windows, step.window_start(*chunk, place), amount);
+            }
+        }
+        read.left = lefts.iter().fold(0, |sum, (_, left)| sum.saturating_add(left.amount));
+        read
+    }
+}
+
 impl Engine {
     /// The windows of a counter that begin in `from..to`. Blocks.
     pub fn history(&self, key: Key<'_>, step: Step, from: Minute, to: Minute) -> Result<HistoryView, Error> {
@@ -57,12 +81,14 @@ impl Engine {
         from: Option<Minute>,
         to: Minute,
     ) -> Result<StepRead, Error> {
+        if self.strong_part(key).is_some() {
+            return self.read_strong_step(key, step, from, to);
+        }
         for _ in 0..ATTEMPTS {
             let before = self.core.lock().in_memory(key, step);
             let own = self.registry.own();
             let head = stored_head(self.world.store.as_ref(), key)?;
             let life = before.life(head.as_ref());
-            let mut read = StepRead::default();
             let (rows, lefts) = stored_windows(self.world.store.as_ref(), &self.registry, key, step, life, from, to)?;
             // What memory holds is looked at after the rows: a round that was cut meanwhile is told by its cut in them.
             let memory = self.core.lock().in_memory(key, step);
@@ -83,23 +109,8 @@ impl Engine {
                 off,
                 ..
             } = memory;
+            let mut read = StepRead::of_rows(&rows, &lefts, step);
             read.kept_from = boundary;
-            let boundary_of = |writer: WriterNumber| {
-                lefts
-                    .iter()
-                    .find(|(of, _)| *of == writer)
-                    .map_or(Minute(0), |(_, left)| left.boundary)
-            };
-            for (writer, chunk, window) in &rows {
-                read.chunks = read.chunks.saturating_add(1);
-                if step.chunk_start(*chunk) < boundary_of(*writer) {
-                    continue;
-                }
-                for (place, amount) in window.amounts() {
-                    add(&mut read.windows, step.window_start(*chunk, place), amount);
-                }
-            }
-            read.left = lefts.iter().fold(0, |sum, (_, left)| sum.saturating_add(left.amount));
             let ends = open.as_ref().map(|delta| delta.ends).unwrap_or_default();
             if let Some((cut, delta)) = closing.filter(|_| ends != Ends::Life) {
                 let stored = |minute: Minute| {

@@ -77,14 +77,33 @@ impl Engine {
 
     /// The values of some counters, `None` for one that does not exist. Blocks.
     pub fn values(&self, keys: &[String]) -> Result<Vec<Option<i128>>, Error> {
+        if !self.any_strong() {
+            return self.own_values(keys);
+        }
+        let mut values = vec![None; keys.len()];
+        for (part, places) in self.by_part(keys) {
+            let some: Vec<String> = places.iter().filter_map(|place| keys.get(*place).cloned()).collect();
+            let found = match part {
+                None => self.own_values(&some)?,
+                Some(part) => self.strong_values(part, &valid(&some)?)?,
+            };
+            for (place, value) in places.into_iter().zip(found) {
+                if let Some(into) = values.get_mut(place) {
+                    *into = value;
+                }
+            }
+        }
+        Ok(values)
+    }
+
+    fn own_values(&self, keys: &[String]) -> Result<Vec<Option<i128>>, Error> {
         let mut values = Vec::with_capacity(keys.len());
         for some in keys.chunks(VALUES_AT_ONCE) {
             let mut plan = Plan::new();
             plan.only_reads();
             let mut indexes = Vec::with_capacity(some.len());
             for key in some {
-                let key = Key::new(key.as_bytes()).map_err(|error| Error::Invalid(error.to_string()))?;
-                indexes.push(plan.key(key, Need::Value));
+                indexes.push(plan.key(one_valid(key)?, Need::Value));
             }
             values.extend(self.blocking_turn(&mut plan, &mut |turn| {
                 indexes.iter().map(|key| turn.value(*key)).collect::<Vec<_>>()
@@ -105,6 +124,9 @@ impl Engine {
                 Err(Blocked::Load) => self.load(std::slice::from_mut(plan))?,
                 Err(Blocked::Full(_)) => self.round()?,
                 Err(blocked @ Blocked::TooLarge { .. }) => return Err(Error::Exhausted(blocked.to_string())),
+                Err(blocked @ (Blocked::Strong(_) | Blocked::Mixed(_))) => {
+                    return Err(Error::Invalid(blocked.to_string()));
+                }
                 Err(blocked @ (Blocked::DiskFull | Blocked::Stopped(_))) => {
                     return Err(Error::Unavailable(blocked.to_string()));
                 }
@@ -148,6 +170,9 @@ impl Engine {
     /// How many counters there are. Blocks, while a start still counts them.
     pub fn count(&self) -> Result<u64, Error> {
         self.round()?;
+        if self.strong.names_moved() {
+            self.own.lock().flusher.census.restart();
+        }
         loop {
             let mut own = self.own.lock();
             if let Some(count) = own.flusher.census.count() {
@@ -161,6 +186,14 @@ impl Engine {
     pub fn counted(&self) -> Option<u64> {
         self.own.try_lock().and_then(|own| own.flusher.census.count())
     }
+}
+
+fn one_valid(key: &str) -> Result<Key<'_>, Error> {
+    Key::new(key.as_bytes()).map_err(|error| Error::Invalid(error.to_string()))
+}
+
+fn valid(keys: &[String]) -> Result<Vec<Key<'_>>, Error> {
+    keys.iter().map(|key| one_valid(key)).collect()
 }
 
 /// Slot and hash in 46 bits, plus one so that 0 stays the start.

@@ -40,6 +40,9 @@ pub(crate) struct Namespace {
 pub(crate) struct Namespaces {
     list: Vec<Namespace>,
     by_name: HashMap<String, u16>,
+    /// Moves when a policy changes.
+    version: u64,
+    any_strong: bool,
 }
 
 impl Namespaces {
@@ -47,6 +50,8 @@ impl Namespaces {
         let mut namespaces = Self {
             list: Vec::new(),
             by_name: HashMap::new(),
+            version: 0,
+            any_strong: false,
         };
         namespaces.put(DEFAULT, Policy::default(), false);
         namespaces
@@ -88,6 +93,24 @@ impl Namespaces {
         self.list.iter_mut()
     }
 
+    /// Moves when a policy changes.
+    pub(crate) fn version(&self) -> u64 {
+        self.version
+    }
+
+    /// Whether any namespace was ever strong.
+    pub(crate) fn any_strong(&self) -> bool {
+        self.any_strong
+    }
+
+    /// Whether a key's namespace is strong.
+    pub(crate) fn is_strong(&self, name: &[u8]) -> bool {
+        self.any_strong
+            && self
+                .get(self.of_name(name))
+                .is_some_and(|namespace| crate::strong::is_strong(&namespace.policy))
+    }
+
     /// How many there are.
     pub(crate) fn len(&self) -> usize {
         self.list.len()
@@ -96,6 +119,8 @@ impl Namespaces {
     /// Declares a namespace or changes its policy.
     pub(crate) fn put(&mut self, name: &str, policy: Policy, declared: bool) -> u16 {
         let history = !policy.history.is_off();
+        self.version = self.version.saturating_add(1);
+        self.any_strong |= crate::strong::is_strong(&policy);
         if let Some(index) = self.named(name) {
             if let Some(namespace) = self.get_mut(index) {
                 namespace.policy = policy;

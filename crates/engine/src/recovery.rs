@@ -20,6 +20,7 @@ use crate::loss::after_loss;
 use crate::nodes::Nodes;
 use crate::registry::Registry;
 use crate::round::{Own, Resume};
+use crate::strong::Strong;
 use crate::sweep::Sweep;
 use crate::waiters::Waiters;
 use crate::{Error, World};
@@ -99,6 +100,7 @@ impl Engine {
             pass: None,
             mends: None,
         };
+        let strong = Strong::new(&settings, std::sync::Arc::clone(&world.store), seed);
         let engine = Self {
             settings,
             world,
@@ -119,6 +121,7 @@ impl Engine {
             node: id,
             nodes: Nodes::default(),
             newest: Newest::default(),
+            strong,
         };
         engine.repeat()?;
         // Nothing is counted before this node goes by what the others have declared.

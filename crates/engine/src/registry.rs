@@ -43,6 +43,30 @@ impl Registry {
         })
     }
 
+    /// Of a log that has no row: the only one there is.
+    pub(crate) fn of_one(store: Arc<dyn Store>, number: WriterNumber) -> Self {
+        let row = WriterRow {
+            number,
+            writer: WriterId {
+                id: "strong".to_owned(),
+                epoch: 1,
+            },
+            state: WriterState::Active,
+            start: StartId::default(),
+            applied: Position::ZERO,
+            pending: None,
+            policies: 0,
+            resume: Vec::new(),
+            pending_resume: Vec::new(),
+        };
+        Self {
+            store,
+            own: RwLock::new(number),
+            rows: RwLock::new(BTreeMap::from([(number, row)])),
+            claimed: RwLock::new(BTreeSet::from([number])),
+        }
+    }
+
     /// Reads all writers again. `Failed`: another start has claimed this node's own.
     pub(crate) fn refresh(&self) -> Result<(), Error> {
         let found = read_all(self.store.as_ref())?;

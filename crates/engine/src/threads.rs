@@ -28,6 +28,10 @@ impl Engine {
             spawn("rounds", Self::write_rounds)?,
         ];
         self.threads.lock().extend(threads);
+        for number in 0..self.strong_threads() {
+            let thread = spawn(&format!("strong-{number}"), Self::commit_strong_on)?;
+            self.threads.lock().push(thread);
+        }
         if self.settings.heartbeat_interval_ms > 0 {
             self.threads.lock().push(spawn("nodes", Self::beat_on)?);
             self.threads.lock().push(spawn("sight", Self::look_on)?);
@@ -45,6 +49,7 @@ impl Engine {
         self.wanted.sync.notify_one();
         self.wanted.round.notify_one();
         self.wanted.end.notify_all();
+        self.strong.stop();
         let threads = std::mem::take(&mut *self.threads.lock());
         for thread in threads {
             if thread.join().is_err() {
@@ -210,7 +215,10 @@ impl Engine {
         if !own.sweep.tokens_are_due(self.world.clock.monotonic_us()) {
             return Ok(());
         }
-        if let Some(counted) = own.sweep.tokens(store, now_ms, self.settings.token_window_ms)? {
+        if let Some(counted) = own
+            .sweep
+            .tokens(store, now_ms, self.settings.token_window_ms, crate::sweep::TOKENS)?
+        {
             let pause_us = self.settings.token_walk_pause_ms.saturating_mul(1_000);
             own.sweep
                 .rest_tokens(self.world.clock.monotonic_us().saturating_add(pause_us));

@@ -2,7 +2,7 @@
 
 use std::collections::HashMap;
 
-use tally_counter::{Ends, Generation, Head, MAX_TIME_MS, Outcome, Position, planted};
+use tally_counter::{Bounds, Ends, Generation, Head, MAX_TIME_MS, Outcome, Position, planted};
 
 use crate::core::{Core, Token};
 use crate::entry::{self, Op};
@@ -71,6 +71,7 @@ impl Turn<'_> {
             .checked_add(amount.into())
             .and_then(|next| i64::try_from(next).ok())
             .ok_or(AddError::Overflow)?;
+        self.within(key, next)?;
         Ok(self.add_at(key, id, amount, time_ms)?.then_some(next))
     }
 
@@ -80,7 +81,29 @@ impl Turn<'_> {
             Some(id) => id,
             None => self.make(key).ok_or(AddError::Overflow)?,
         };
+        if self.core.namespaces.any_strong() {
+            let value = self.core.table.get(id).map_or(0, |counter| counter.value());
+            let next = i64::try_from(value.saturating_add(amount.into()));
+            self.within(key, next.unwrap_or(if amount < 0 { i64::MIN } else { i64::MAX }))?;
+        }
         self.add_at(key, id, amount, time_ms)
+    }
+
+    /// Whether the namespace's bounds allow this value; they have some only where it is strong.
+    pub fn within(&self, key: KeyIndex, value: i64) -> Result<(), AddError> {
+        if !self.core.namespaces.any_strong() {
+            return Ok(());
+        }
+        let planned = self.plan.keys.get(key.0);
+        let name = planned.map_or(&[][..], |planned| Plan::name(&self.plan.bytes, planned));
+        let namespace = self.core.namespaces.get(self.core.namespaces.of_name(name));
+        let bounds = namespace.map(|namespace| namespace.policy.bounds).unwrap_or_default();
+        let passes = |limit, max| Err(AddError::Bound { value, limit, max });
+        match bounds {
+            Bounds { max: Some(max), .. } if value > max => passes(max, true),
+            Bounds { min: Some(min), .. } if value < min => passes(min, false),
+            _ => Ok(()),
+        }
     }
 
     fn add_at(&mut self, key: KeyIndex, id: CounterId, amount: i64, time_ms: Option<u64>) -> Result<bool, AddError> {
@@ -113,9 +136,9 @@ impl Turn<'_> {
             && lateness_ms.is_some_and(|lateness_ms| time_ms.saturating_add(lateness_ms) < self.now_ms)
     }
 
-    /// Whether all these adds together keep each value within 64 bits; `Err`: the first that does not. For requests that are
-    /// refused whole. Keys planned with [`crate::Need::Blind`] always fit.
-    pub fn fits(&mut self, adds: &[(KeyIndex, i64)]) -> Result<(), usize> {
+    /// Whether all these adds, one after the other, keep each value within 64 bits and its namespace's bounds; `Err`: the first that does
+    /// not, and why. For requests that are refused whole. Keys planned with [`crate::Need::Blind`] always fit.
+    pub fn fits(&mut self, adds: &[(KeyIndex, i64)]) -> Result<(), (usize, AddError)> {
         let mut values: HashMap<CounterId, i128> = HashMap::with_capacity(adds.len());
         for (index, (key, amount)) in adds.iter().enumerate() {
             let Some(id) = self.id(*key) else { continue };
@@ -124,8 +147,10 @@ impl Turn<'_> {
             };
             let value = values.entry(id).or_insert(counter.value());
             *value = value.saturating_add(i128::from(*amount));
-            if i64::try_from(*value).is_err() && !planted!(ExecInPart) {
-                return Err(index);
+            match i64::try_from(*value) {
+                Ok(value) => self.within(*key, value).map_err(|error| (index, error))?,
+                Err(_) if planted!(ExecInPart) => {}
+                Err(_) => return Err((index, AddError::Overflow)),
             }
         }
         Ok(())

@@ -4,7 +4,9 @@
 use std::collections::BTreeMap;
 use std::sync::atomic::Ordering;
 
-use tally_counter::{Ends, Figures, Generation, Keep, Key, Minute, Outcome, Policy, Step, WriterNumber, WriterRow};
+use tally_counter::{
+    Bounds, Ends, Figures, Generation, Keep, Key, Minute, Outcome, Policy, Step, WriterNumber, WriterRow,
+};
 
 use crate::engine::Engine;
 use crate::entry::{self, Op};
@@ -13,11 +15,14 @@ use crate::names::Unflushed;
 use crate::namespaces::DEFAULT;
 use crate::plan::{Need, Plan};
 use crate::view::{CellView, Explained, LedgerView, NamespaceView, Status, SubjectFigures, WriterView};
-use crate::{Blocked, Error, load};
+use crate::{Blocked, Error, load, strong};
 
 impl Engine {
     /// Everything behind a number. Blocks.
     pub fn explain(&self, key: Key<'_>) -> Result<Explained, Error> {
+        if self.strong_part(key).is_some() {
+            return self.explain_strong(key);
+        }
         let mut plan = Plan::new();
         plan.only_reads();
         let index = plan.key(key, Need::Value);
@@ -123,6 +128,8 @@ impl Engine {
             for (name, figures) in &core.open.sources {
                 sums.entry(Subject::Source(name.clone())).or_default().absorb(figures);
             }
+            drop(core);
+            self.add_strong_ledger(&mut sums)?;
             return Ok(ledger_view(sums));
         }
         Err(Error::Unavailable(
@@ -149,6 +156,7 @@ impl Engine {
             ));
         }
         self.check_history(namespace, &policy)?;
+        self.check_consistency(namespace, &policy)?;
         let encoded = policy.encoded();
         self.write_op(
             &Op::Policy {
@@ -188,6 +196,51 @@ impl Engine {
             return Err(Error::Conflict(format!(
                 "{namespace} has counters already, so history of {} can no longer be turned on or off: windows would not add up to the totals",
                 step.word()
+            )));
+        }
+        Ok(())
+    }
+
+    /// Who may write is fixed by the first add: strong counters and others are kept apart.
+    fn check_consistency(&self, namespace: &str, policy: &Policy) -> Result<(), Error> {
+        let is_strong = strong::is_strong(policy);
+        if policy.bounds != Bounds::default() {
+            if !is_strong {
+                return Err(Error::Invalid(
+                    "min and max are kept by strong counters only: set consistency to strong".to_owned(),
+                ));
+            }
+            if !policy.bounds.allow(0) {
+                return Err(Error::Invalid(
+                    "min and max must allow 0, which each counter begins with".to_owned(),
+                ));
+            }
+        }
+        let was = {
+            let core = self.core.lock();
+            let known = core.namespaces.named(namespace);
+            let known = known.and_then(|index| core.namespaces.get(index));
+            known.is_some_and(|known| strong::is_strong(&known.policy))
+        };
+        if was == is_strong {
+            return Ok(());
+        }
+        if namespace == DEFAULT {
+            return Err(Error::Conflict(
+                "default cannot be strong: it takes all keys without a namespace of their own; declare one".to_owned(),
+            ));
+        }
+        // Also those that only the journal and the memory have.
+        self.round()?;
+        let prefix = format!("{namespace}:");
+        let mut used = false;
+        self.world.store.names(prefix.as_bytes(), b"", 1, &mut |_, _| {
+            used = true;
+            Ok(())
+        })?;
+        if used {
+            return Err(Error::Conflict(format!(
+                "{namespace} has counters already, so its consistency can no longer be changed"
             )));
         }
         Ok(())

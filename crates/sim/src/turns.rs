@@ -45,6 +45,9 @@ impl Run {
                     return violated(format!("a small request is larger than {limit_bytes}"));
                 }
                 Err(Blocked::Stopped(why)) => Err(Error::Unavailable(why)),
+                Err(blocked @ (Blocked::Strong(_) | Blocked::Mixed(_))) => {
+                    return violated(format!("no namespace is strong here: {blocked}"));
+                }
             };
             if let Err(error) = tried
                 && self.judge(&error)? == Trouble::Dead

@@ -35,6 +35,12 @@ impl Cache {
         }
     }
 
+    /// Forgets all.
+    pub(super) fn clear(&mut self) {
+        self.young = Generation::default();
+        self.old = Generation::default();
+    }
+
     /// Takes out what is stored for a counter; `None` where it is not known.
     pub(super) fn take(&mut self, key: &str) -> Option<Stored> {
         let hash = self.hasher.hash_one(key.as_bytes());

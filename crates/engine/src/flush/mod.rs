@@ -108,6 +108,11 @@ impl Flusher {
         }
     }
 
+    /// Forgets all that it remembers.
+    pub(crate) fn forget_all(&mut self) {
+        self.cache.clear();
+    }
+
     /// Forgets what it remembers of a counter: somebody else wrote its head.
     pub(crate) fn forget(&mut self, key: &str) {
         self.cache.take(key);

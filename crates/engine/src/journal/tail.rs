@@ -79,6 +79,14 @@ impl Tail {
         Ok(Some(position))
     }
 
+    /// Forgets all finished entries: who goes on from here needs no journal.
+    pub(crate) fn forget(&mut self) {
+        if self.open.is_none() {
+            self.bytes.truncate(HEADER_BYTES);
+            self.entries = 0;
+        }
+    }
+
     /// Takes all finished entries out, leaving `spare`'s memory to go on with. `None` if there are none.
     pub(crate) fn take(&mut self, mut spare: Vec<u8>) -> Option<Pending> {
         if self.entries == 0 {

@@ -43,7 +43,7 @@ pub(crate) struct Sweep {
 }
 
 /// Tokens of one slice of their walk.
-const TOKENS: usize = 5_000;
+pub(crate) const TOKENS: usize = 5_000;
 /// Counters that one slice looks at.
 const AT_ONCE: usize = 128;
 /// Counters that wait; with more of them, the walk finds the others.
@@ -78,11 +78,12 @@ impl Sweep {
         store: &dyn Store,
         now_ms: u64,
         window_ms: u64,
+        limit: usize,
     ) -> Result<Option<Counted>, StoreError> {
         let mut old = Batch::new();
         // Of this slice alone until all of it is done: after an error it is walked again.
         let mut counted = Counted::new();
-        let next = store.walk(Table::Tokens, &self.tokens, TOKENS, &mut |_, row| {
+        let next = store.walk(Table::Tokens, &self.tokens, limit, &mut |_, row| {
             let token = crate::token::decode(row.value)?;
             let window_ms = if planted!(TokenWindowHalved) {
                 window_ms / 2

@@ -30,7 +30,7 @@ impl Run {
         }
         let turned = self.turn(&mut plan, &mut |turn| {
             let now_ms = turn.now_ms();
-            if let Err(first) = turn.fits(&indexes) {
+            if let Err((first, _)) = turn.fits(&indexes) {
                 return (now_ms, Err(first));
             }
             for (index, amount) in &indexes {

@@ -87,6 +87,56 @@ struct Meanwhile {
     store: Arc<Model>,
     nodes: Mutex<Vec<Weak<Engine>>>,
     within: AtomicBool,
+    dice: Mutex<Dice>,
+    /// The clock that all clients share.
+    instant: AtomicU64,
+    /// What was called meanwhile: by key.
+    calls: Mutex<Vec<(usize, Call)>>,
+}
+
+impl Meanwhile {
+    fn instant(&self) -> u64 {
+        self.instant.fetch_add(1, Ordering::Relaxed)
+    }
+
+    /// Another client adds on another node, from the question to the answer.
+    fn add(&self) {
+        let (node, key) = {
+            let mut dice = self.dice.lock().unwrap();
+            (dice.index(NODES), dice.index(KEYS.len()))
+        };
+        let Some(engine) = self
+            .nodes
+            .lock()
+            .unwrap()
+            .iter()
+            .rev()
+            .nth(node)
+            .and_then(Weak::upgrade)
+        else {
+            return;
+        };
+        let began = self.instant();
+        // The one that waits here is in the middle of its batch.
+        engine.commit_strong();
+        let Some((action @ Action::Add { amount, .. }, Some(ticket))) = attempt(&engine, KEYS[key], Wish::Add(1))
+        else {
+            return;
+        };
+        engine.commit_strong();
+        let call = |returned, action| Call {
+            began,
+            returned,
+            action,
+        };
+        let call = match ticket.settled() {
+            Some(Settled::Done) => call(Some(self.instant()), action),
+            Some(Settled::Again | Settled::Refused(_)) => return,
+            // It may wait in the queue of the one that is at it.
+            Some(Settled::Unknown(_)) | None => call(None, Action::Add { amount, told: None }),
+        };
+        self.calls.lock().unwrap().push((key, call));
+    }
 }
 
 impl Store for Meanwhile {
@@ -125,10 +175,8 @@ impl Store for Meanwhile {
     fn swap(&self, swap: Swap<'_>) -> Result<Swapped, StoreError> {
         let swapped = self.store.swap(swap);
         if matches!(swapped, Ok(Swapped::Unknown)) && !self.within.swap(true, Ordering::Relaxed) {
-            let nodes: Vec<Arc<Engine>> = self.nodes.lock().unwrap().iter().filter_map(Weak::upgrade).collect();
-            for node in nodes {
-                // The one that waits here has nothing else queued.
-                node.commit_strong();
+            for _ in 0..3 {
+                self.add();
             }
             self.within.store(false, Ordering::Relaxed);
         }
@@ -286,6 +334,9 @@ fn run(seed: u64, shared: bool) -> History {
             store: store.clone(),
             nodes: Mutex::default(),
             within: AtomicBool::new(false),
+            dice: Mutex::new(Dice(seed ^ 0x5EED)),
+            instant: AtomicU64::new(1),
+            calls: Mutex::default(),
         }),
         dirs: (0..nodes).map(|_| tempfile::tempdir().unwrap()).collect(),
         world: Arc::new(World3 {
@@ -316,7 +367,6 @@ fn run(seed: u64, shared: bool) -> History {
     let mut dice = Dice(seed);
     let mut clients: Vec<Option<Asking>> = (0..CLIENTS).map(|_| None).collect();
     let mut history = History::default();
-    let mut instant = 0_u64;
     let mut next_token = 0_u64;
     for step in 0..STEPS + 2_000 {
         let ends = step >= STEPS;
@@ -327,7 +377,7 @@ fn run(seed: u64, shared: bool) -> History {
         if ends {
             bench.store.set_faults(Faults::none());
         }
-        instant += 1;
+        let instant = bench.seen.instant();
         match dice.below(10) {
             0..=5 => {
                 let client = dice.index(CLIENTS);
@@ -351,7 +401,7 @@ fn run(seed: u64, shared: bool) -> History {
                     });
                 }
                 if let Some(asking) = clients[client].take() {
-                    clients[client] = go_on(&engines, asking, &mut history, instant, &mut dice, nodes);
+                    clients[client] = go_on(&engines, asking, &mut history, &bench.seen, &mut dice, nodes);
                 }
             }
             6..=8 => {
@@ -383,6 +433,9 @@ fn run(seed: u64, shared: bool) -> History {
             }
             _ => {}
         }
+    }
+    for (key, call) in std::mem::take(&mut *bench.seen.calls.lock().unwrap()) {
+        history.calls.entry(key).or_default().push(call);
     }
     check(&bench, &engines, &history, seed);
     history
@@ -420,7 +473,7 @@ fn go_on(
     engines: &[Option<Arc<Engine>>],
     mut asking: Asking,
     history: &mut History,
-    instant: u64,
+    seen: &Meanwhile,
     dice: &mut Dice,
     nodes: usize,
 ) -> Option<Asking> {
@@ -443,7 +496,7 @@ fn go_on(
             }
             history.calls.entry(asking.key).or_default().push(Call {
                 began: asking.began,
-                returned: Some(instant),
+                returned: Some(seen.instant()),
                 action: *action,
             });
             None

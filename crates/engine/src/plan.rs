@@ -103,6 +103,22 @@ impl Plan {
         Self::default()
     }
 
+    /// Whether the turn may write.
+    pub fn writes(&self) -> bool {
+        self.writes
+    }
+
+    /// Forgets what was read: it may be old.
+    pub(crate) fn forget_read(&mut self) {
+        for key in &mut self.keys {
+            key.loaded = None;
+            key.cold = true;
+        }
+        for token in &mut self.tokens {
+            token.loaded = ReadToken::Unread;
+        }
+    }
+
     /// The turn will only read: it is taken even when the disk, the journal or the memory is full. Until [`Plan::clear`].
     pub fn only_reads(&mut self) {
         self.writes = false;

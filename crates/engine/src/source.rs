@@ -204,6 +204,12 @@ impl Engine {
                 writer.source, writer.row.applied
             )));
         }
+        if let Some(key) = self.first_strong(fold) {
+            return Err(Error::Conflict(format!(
+                "the rules of {} count into {key:?}, which is a strong counter; only adds of their own can change those, and nothing of this part of the source was counted",
+                writer.source
+            )));
+        }
         let mut own = self.own.lock();
         if self.registry.row(writer.row.number).map(|row| row.start) != Some(writer.row.start) {
             return Err(Error::Failed(format!(
@@ -255,6 +261,12 @@ impl Engine {
         store.durable()?;
         own.sweep.settled.insert(writer.row.number);
         Ok(())
+    }
+
+    fn first_strong<'f>(&self, fold: &'f Fold) -> Option<&'f str> {
+        let core = self.core.lock();
+        let mut keys = fold.deltas.keys().map(|key| &**key);
+        keys.find(|key| core.namespaces.is_strong(key.as_bytes()))
     }
 
     /// All rows of a round, durable when this returns.

@@ -89,6 +89,11 @@ impl Turn<'_> {
         self.add_at(key, id, amount, time_ms)
     }
 
+    /// Whether it is a turn on strong counters.
+    pub fn is_strong(&self) -> bool {
+        self.registry.own() == crate::strong::WRITER
+    }
+
     /// Whether the namespace's bounds allow this value; they have some only where it is strong.
     pub fn within(&self, key: KeyIndex, value: i64) -> Result<(), AddError> {
         if !self.core.namespaces.any_strong() {

@@ -1,11 +1,11 @@
 //! At which level a write is acknowledged: what the request asks for, else what its namespaces' policies and the setting `ack` say.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::sync::atomic::{AtomicBool, Ordering};
 
 use parking_lot::RwLock;
-use tally_counter::{Acknowledgement, Key};
-use tally_engine::NamespaceView;
+use tally_counter::{Acknowledgement, Consistency, Key};
+use tally_engine::{NamespaceView, StrongPart};
 
 use crate::refusal::Refusal;
 
@@ -22,6 +22,9 @@ pub(crate) struct Levels {
     /// Whether a policy has a level of its own; most servers have none, and then nothing below is looked at.
     any_own: AtomicBool,
     own: RwLock<HashMap<String, Acknowledgement>>,
+    /// Whether a namespace is strong; most servers have none.
+    any_strong: AtomicBool,
+    strong: RwLock<HashSet<String>>,
 }
 
 impl Levels {
@@ -31,6 +34,8 @@ impl Levels {
             replicates,
             any_own: AtomicBool::new(false),
             own: RwLock::default(),
+            any_strong: AtomicBool::new(false),
+            strong: RwLock::default(),
         };
         levels.refresh(namespaces);
         levels
@@ -61,6 +66,34 @@ impl Levels {
             .any(|namespace| namespace.policy.acknowledgement.is_some());
         self.any_own.store(any_own, Ordering::Relaxed);
         *self.own.write() = own;
+        let strong: HashSet<String> = namespaces
+            .iter()
+            .filter(|namespace| namespace.policy.consistency == Consistency::Strong)
+            .map(|namespace| namespace.name.clone())
+            .collect();
+        let any_strong = !strong.is_empty();
+        *self.strong.write() = strong;
+        self.any_strong.store(any_strong, Ordering::Relaxed);
+    }
+
+    /// Whether any namespace is strong.
+    pub(crate) fn any_strong(&self) -> bool {
+        self.any_strong.load(Ordering::Relaxed)
+    }
+
+    /// The partition of a counter whose namespace is strong.
+    pub(crate) fn strong_part(&self, key: Key<'_>) -> Option<StrongPart> {
+        let strong = self.any_strong() && self.strong.read().contains(key.prefix()?);
+        strong.then(|| StrongPart::of(key))
+    }
+
+    /// At which level strong counters are acknowledged: the most that the store can give.
+    pub(crate) fn of_strong(&self) -> Acknowledgement {
+        if self.replicates {
+            Acknowledgement::Replicated
+        } else {
+            Acknowledgement::Disk
+        }
     }
 
     /// The strongest level that the namespaces of these keys ask for.

@@ -22,6 +22,7 @@ mod resp;
 mod serve;
 mod service;
 mod store;
+mod strong;
 mod when;
 mod world;
 

@@ -146,7 +146,7 @@ impl From<KeyError> for Refusal {
 impl From<AddError> for Refusal {
     fn from(error: AddError) -> Self {
         match error {
-            AddError::Overflow => Self::new(ErrorKind::Unprocessable, error.to_string()),
+            AddError::Overflow | AddError::Bound { .. } => Self::new(ErrorKind::Unprocessable, error.to_string()),
             AddError::Time => Self::invalid(error.to_string()),
         }
     }
@@ -156,6 +156,7 @@ impl From<Blocked> for Refusal {
     fn from(blocked: Blocked) -> Self {
         match blocked {
             Blocked::TooLarge { .. } => Self::new(ErrorKind::TooLarge, blocked.to_string()),
+            Blocked::Mixed(_) | Blocked::Strong(_) => Self::new(ErrorKind::Unprocessable, blocked.to_string()),
             _ => Self::unavailable(blocked.to_string()),
         }
     }

@@ -120,7 +120,8 @@ impl Service {
     /// Takes a turn and answers once it is acknowledged at `level`; `None`: at the level that the policies of the namespaces and
     /// the setting `ack` ask for. A turn that wrote nothing is answered at once.
     ///
-    /// `work` runs once, on an engine that holds still for it, and never waits; what it wrote is one journal entry. On a refusal
+    /// `work` runs once (on strong counters again where another node was first: only its last answer counts), on an engine that holds still
+    /// for it, and never waits; what it wrote is one journal entry. On a refusal
     /// nothing was applied, unless it says `maybe_applied`. Dropping the future gives up waiting, not what was written.
     pub(crate) async fn turn<R: Send>(
         &self,
@@ -159,7 +160,10 @@ impl Service {
                     ));
                 }
                 Blocked::Full(why) => relieved = self.relief(relieved, why).await?,
-                Blocked::TooLarge { .. } | Blocked::DiskFull | Blocked::Stopped(_) => return Err(blocked.into()),
+                Blocked::Strong(part) => return self.strong_turn(part, plan, work).await,
+                Blocked::Mixed(_) | Blocked::TooLarge { .. } | Blocked::DiskFull | Blocked::Stopped(_) => {
+                    return Err(blocked.into());
+                }
             }
         }
     }
@@ -221,7 +225,7 @@ impl Service {
     }
 
     /// Waits for the next round or sync that lifts a limit, bounded by the setting `full_timeout`.
-    async fn relief(&self, seen: u64, why: &'static str) -> Result<u64, Refusal> {
+    pub(crate) async fn relief(&self, seen: u64, why: &'static str) -> Result<u64, Refusal> {
         let relieved = poll_fn(|context| self.engine.poll_relieved(seen, context.waker()));
         let patience = Duration::from_millis(self.limits.full_timeout_ms);
         tokio::time::timeout(patience, relieved)

@@ -41,8 +41,15 @@ const SHARE: u64 = 8;
 const THREADS_ON_A_CLUSTER: usize = 16;
 
 /// Which partition a plan's counters are in.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub struct StrongPart(pub(crate) u16);
+
+impl StrongPart {
+    /// The partition of a counter.
+    pub fn of(key: Key<'_>) -> Self {
+        Self(Table::Strong.partition(key.slot().number()))
+    }
+}
 
 /// All partitions, and those that wait for a commit.
 pub(crate) struct Strong {
@@ -130,11 +137,6 @@ impl Strong {
     }
 }
 
-/// The partition of a counter.
-pub(crate) fn part_of(key: Key<'_>) -> StrongPart {
-    StrongPart(Table::Strong.partition(key.slot().number()))
-}
-
 /// Where the plan's counters are: `None`: none of them is strong.
 pub(crate) fn place(namespaces: &Namespaces, plan: &Plan) -> Result<Option<StrongPart>, Blocked> {
     if !namespaces.any_strong() {
@@ -164,7 +166,14 @@ impl Engine {
     /// Which partition a counter is in, if its namespace is strong.
     pub fn strong_part(&self, key: Key<'_>) -> Option<StrongPart> {
         let core = self.core.lock();
-        core.namespaces.is_strong(key.as_bytes()).then(|| part_of(key))
+        core.namespaces.is_strong(key.as_bytes()).then(|| StrongPart::of(key))
+    }
+
+    /// Whether any of the plan's counters is strong.
+    pub fn is_strong(&self, plan: &Plan) -> bool {
+        let core = self.core.lock();
+        let names = plan.keys.iter().map(|key| Plan::name(&plan.bytes, key));
+        names.into_iter().any(|name| core.namespaces.is_strong(name))
     }
 
     /// Whether any namespace is strong.

@@ -202,6 +202,7 @@ fn admit(core: &mut Core, here: &Part, plan: &mut Plan, policies: Option<Policie
         known, policies: seen, ..
     } = &mut *state;
     let Some(known) = known else {
+        plan.forget_read();
         plan.stamp = Some(core.stamp);
         return Err(Blocked::Load);
     };

@@ -12,7 +12,7 @@ use crate::load::{self, Snapshot};
 use crate::view::{CellView, Explained};
 use crate::{Error, namespaces};
 
-use super::{PartRows, Strong, StrongPart, WRITER, part_of, rows};
+use super::{PartRows, Strong, StrongPart, WRITER, rows};
 
 impl Snapshot {
     /// The value, `None` where the counter does not exist.
@@ -51,7 +51,7 @@ impl Engine {
         from: Option<Minute>,
         to: Minute,
     ) -> Result<StepRead, Error> {
-        let rows = self.part_rows(part_of(key));
+        let rows = self.part_rows(StrongPart::of(key));
         let head = stored_head(&rows, key)?;
         let life = head.map_or(0, |head| head.generation.life);
         let (windows, lefts) = stored_windows(&rows, &self.strong.registry, key, step, life, from, to)?;
@@ -60,7 +60,7 @@ impl Engine {
 
     /// Everything behind the number of a strong counter.
     pub(crate) fn explain_strong(&self, key: Key<'_>) -> Result<Explained, Error> {
-        let rows = self.part_rows(part_of(key));
+        let rows = self.part_rows(StrongPart::of(key));
         let snapshots = load::point_reads(&rows, &[key], &[WRITER])?;
         let snapshot = snapshots.into_iter().next().unwrap_or_default();
         let value = snapshot.strong_value(self.world.clock.now_ms());

@@ -7,7 +7,7 @@ use std::fmt;
 use serde::de::{Deserializer, Error, Visitor};
 use serde::{Deserialize, Serialize};
 use tally_counter::{Key, Reader, put_signed};
-use tally_engine::{KeyIndex, Need, Plan, TokenIndex, TokenState, Turn, payload_hash};
+use tally_engine::{AddError, KeyIndex, Need, Plan, TokenIndex, TokenState, Turn, payload_hash};
 use utoipa::ToSchema;
 
 use super::Http;
@@ -163,7 +163,12 @@ pub(super) async fn add(http: &Http, asked: &Asked) -> Result<Answer, Refusal> {
         }
         None => None,
     };
-    let level = service.levels().of_keys(planned.iter().map(|add| add.key));
+    let levels = service.levels();
+    let level = if planned.iter().any(|add| levels.strong_part(add.key).is_some()) {
+        levels.of_strong()
+    } else {
+        levels.of_keys(planned.iter().map(|add| add.key))
+    };
     let done = service
         .turn(&mut plan, Some(level), |turn| run(turn, &planned, wanted, whole))
         .await??;
@@ -314,12 +319,13 @@ fn fits(turn: &mut Turn<'_>, adds: &[Planned<'_>], done: &[Option<Done>]) -> Res
         .map(|(add, _)| add)
         .collect();
     let amounts: Vec<(KeyIndex, i64)> = fresh.iter().map(|add| (add.index, add.amount)).collect();
-    turn.fits(&amounts).map_err(|first| {
+    turn.fits(&amounts).map_err(|(first, error)| {
         let key = fresh.get(first).map_or("", |add| add.key.as_str());
-        Refusal::new(
-            ErrorKind::Unprocessable,
-            format!("the value of {key:?} would leave 64 bits; nothing was applied"),
-        )
+        let detail = match error {
+            AddError::Overflow => format!("the value of {key:?} would leave 64 bits; nothing was applied"),
+            error => format!("{key:?}: {error}"),
+        };
+        Refusal::new(ErrorKind::Unprocessable, detail)
     })
 }
 

@@ -75,9 +75,15 @@ pub(super) async fn events(http: &Http, asked: &Asked) -> Result<Answer, Refusal
     let mut plan = Plan::new();
     let most = http.service.limits().max_batch;
     let events = http.rules.with(|rules| judge_all(rules, asked, &mut plan, most))?;
+    if http.service.levels().any_strong() && http.service.engine().is_strong(&plan) {
+        return Err(Refusal::new(ErrorKind::Unprocessable, STRONG));
+    }
     let received = http.service.turn(&mut plan, None, |turn| run(turn, &events)).await??;
     answer::json(&received)
 }
+
+const STRONG: &str =
+    "the rules count this event into a strong namespace, which only adds of their own can; nothing was applied";
 
 fn judge_all(rules: &Rules, asked: &Asked, plan: &mut Plan, most: usize) -> Result<Vec<Judged>, Refusal> {
     let (mut event, mut adds) = (Event::default(), Adds::default());

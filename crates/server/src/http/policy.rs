@@ -1,7 +1,7 @@
 //! A namespace's policy on the wire.
 
 use serde::{Deserialize, Serialize};
-use tally_counter::{Consistency, History, Keep, Policy, Template};
+use tally_counter::{Bounds, Consistency, History, Keep, Policy, Template};
 use utoipa::ToSchema;
 
 use crate::config::duration_ms;
@@ -14,7 +14,8 @@ const HOUR_MINUTES: u32 = 60;
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields, default)]
 pub(super) struct PolicyShape {
-    /// `eventual`; `strong` and `approximate` are not available yet.
+    /// `eventual`: any node counts, and reads what others have counted as last seen. `strong`: one serial history a counter over all nodes;
+    /// fixed by the first add. (`approximate` is not available yet.)
     consistency: String,
     /// `memory` or `disk`; `null`: as the server's setting says.
     ack: Option<String>,
@@ -23,6 +24,10 @@ pub(super) struct PolicyShape {
     lateness: Option<String>,
     /// How keys divide into fields: `req:{method}:{status}`.
     template: Option<String>,
+    /// The smallest value of a counter, at most 0; of strong counters only.
+    min: Option<i64>,
+    /// The largest value of a counter, at least 0; of strong counters only.
+    max: Option<i64>,
 }
 
 /// How long each step is kept: a time (`2d`), `forever` or `off`.
@@ -73,6 +78,8 @@ impl PolicyShape {
             history: HistoryShape::of(&policy.history),
             lateness: policy.lateness_ms.map(duration_text),
             template: policy.template.as_ref().map(|template| template.as_str().to_owned()),
+            min: policy.bounds.min,
+            max: policy.bounds.max,
         }
     }
 
@@ -80,8 +87,12 @@ impl PolicyShape {
     pub(super) fn policy(&self, namespace: &str) -> Result<Policy, Refusal> {
         let consistency = match self.consistency.as_str() {
             "eventual" => Consistency::Eventual,
-            "strong" | "approximate" => {
-                let detail = format!("consistency {} is not available yet; eventual is", self.consistency);
+            "strong" => Consistency::Strong,
+            "approximate" => {
+                let detail = format!(
+                    "consistency {} is not available yet; eventual and strong are",
+                    self.consistency
+                );
                 return Err(Refusal::invalid(detail));
             }
             other => {
@@ -114,6 +125,10 @@ impl PolicyShape {
             },
             lateness_ms: lateness.transpose()?,
             template: template.transpose()?,
+            bounds: Bounds {
+                min: self.min,
+                max: self.max,
+            },
         })
     }
 }
@@ -160,7 +175,7 @@ mod tests {
     #[test]
     fn a_policy_survives_the_wire() {
         let text = r#"{"consistency":"eventual","ack":"memory","history":{"1m":"36h","1h":"forever","1d":"off"},
-            "lateness":"90s","template":"req:{method}:{status}"}"#;
+            "lateness":"90s","template":"req:{method}:{status}","min":null,"max":7}"#;
         let shape: PolicyShape = serde_json::from_str(text).unwrap();
         let policy = shape.policy("req").unwrap();
         assert_eq!(policy.history.minutes, Keep::Minutes(2_160));
@@ -170,7 +185,7 @@ mod tests {
             Ok(Policy::default())
         );
         for wrong in [
-            r#"{"consistency":"strong"}"#,
+            r#"{"consistency":"approximate"}"#,
             r#"{"ack":"paper"}"#,
             r#"{"history":{"1m":"5m"}}"#,
             r#"{"template":"x:{y}"}"#,

@@ -1,8 +1,10 @@
 //! Values: `GET /v1/counter`, `POST /v1/get`, `GET /v1/counters`.
 
+use std::collections::BTreeMap;
+
 use serde::{Deserialize, Serialize};
 use tally_counter::Key;
-use tally_engine::{KeyIndex, Need, Plan};
+use tally_engine::{KeyIndex, Need, Plan, StrongPart};
 use utoipa::ToSchema;
 
 use super::Http;
@@ -48,8 +50,32 @@ pub(super) struct Keys {
     fresh: bool,
 }
 
-/// The values of counters, in one turn. `fresh`: others' counts as the store has them now.
+/// The values of counters: of strong ones in a turn for each partition, of all others in one turn. `fresh`: others' counts as the store
+/// has them now.
 pub(super) async fn values(http: &Http, keys: &[String], fresh: bool) -> Result<Vec<Option<i128>>, Refusal> {
+    http.service.metrics().face(Face::Http).read(keys.len() as u64);
+    if !http.service.levels().any_strong() {
+        let all: Vec<&String> = keys.iter().collect();
+        return together(http, &all, fresh).await;
+    }
+    let mut parts: BTreeMap<Option<StrongPart>, Vec<usize>> = BTreeMap::new();
+    for (place, key) in keys.iter().enumerate() {
+        let part = http.service.levels().strong_part(self::key(key)?);
+        parts.entry(part).or_default().push(place);
+    }
+    let mut values = vec![None; keys.len()];
+    for places in parts.into_values() {
+        let some: Vec<&String> = places.iter().filter_map(|place| keys.get(*place)).collect();
+        for (place, value) in places.iter().zip(together(http, &some, fresh).await?) {
+            if let Some(into) = values.get_mut(*place) {
+                *into = value;
+            }
+        }
+    }
+    Ok(values)
+}
+
+async fn together(http: &Http, keys: &[&String], fresh: bool) -> Result<Vec<Option<i128>>, Refusal> {
     let mut plan = Plan::new();
     plan.only_reads();
     if fresh {
@@ -59,7 +85,6 @@ pub(super) async fn values(http: &Http, keys: &[String], fresh: bool) -> Result<
     for key in keys {
         indexes.push(plan.key(self::key(key)?, Need::Value));
     }
-    http.service.metrics().face(Face::Http).read(keys.len() as u64);
     let read = |turn: &mut tally_engine::Turn<'_>| indexes.iter().map(|index| turn.value(*index)).collect();
     http.service.turn(&mut plan, None, read).await
 }

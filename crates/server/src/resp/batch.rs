@@ -129,15 +129,29 @@ impl Work {
     /// Carries the operations out in order and writes their replies.
     pub(super) fn carry_out(&self, turn: &mut Turn<'_>, reply: &mut Reply<'_>) {
         for op in &self.ops {
-            match *op {
-                Op::Ready(part) => reply.rendered(part.of(&self.lists.ready)),
-                Op::Add(op) => op.apply(turn, reply),
-                Op::Read(op) => op.apply(&self.lists, turn, reply),
-                Op::Set(op) => op.apply(&self.lists, turn, reply),
-                Op::Expire(op) => op.apply(turn, reply),
-                Op::Object(op) => op.apply(turn, reply),
-                Op::Tally(op) => op.apply(&self.lists, turn, reply),
-            }
+            self.apply(*op, turn, reply);
+        }
+    }
+
+    /// The same, each reply by itself.
+    pub(super) fn carry_out_each(&self, turn: &mut Turn<'_>, protocol: Protocol) -> Vec<Vec<u8>> {
+        let each = |op: &Op| {
+            let mut reply = Vec::new();
+            self.apply(*op, turn, &mut Reply::new(&mut reply, protocol));
+            reply
+        };
+        self.ops.iter().map(each).collect()
+    }
+
+    fn apply(&self, op: Op, turn: &mut Turn<'_>, reply: &mut Reply<'_>) {
+        match op {
+            Op::Ready(part) => reply.rendered(part.of(&self.lists.ready)),
+            Op::Add(op) => op.apply(turn, reply),
+            Op::Read(op) => op.apply(&self.lists, turn, reply),
+            Op::Set(op) => op.apply(&self.lists, turn, reply),
+            Op::Expire(op) => op.apply(turn, reply),
+            Op::Object(op) => op.apply(turn, reply),
+            Op::Tally(op) => op.apply(&self.lists, turn, reply),
         }
     }
 

@@ -21,6 +21,7 @@ use super::registry::{self, Action, Control, Spec, Wait};
 use super::reply::Reply;
 use super::session::Session;
 use super::shared::Shared;
+use super::strong::{self, StrongRun};
 use super::transaction::Transaction;
 use crate::buffers::Share;
 use crate::refusal::{ErrorKind, Refusal};
@@ -51,6 +52,8 @@ enum Taken {
     Control(Control),
     /// End the run, then wait for this.
     Wait(Wait),
+    /// End the run, then carry out this one and those behind it that are on strong counters, too.
+    Strong,
     /// End the run, then close.
     Close,
 }
@@ -184,15 +187,46 @@ impl Executor {
                     first = first.saturating_add(1);
                     self.wait(wait, args).await;
                 }
+                Taken::Strong => {
+                    number = self.strong_run(parser, input, number).await;
+                    first = number;
+                    self.flush_if_full().await?;
+                    continue;
+                }
                 Taken::Close => return Ok(Next::Close),
             }
-            if self.output.len() > self.session.shared.service.limits().max_output_bytes || !self.within() {
-                self.flush().await?;
-            }
+            self.flush_if_full().await?;
             number = number.saturating_add(1);
         }
         self.end_run(parser, input, first, number).await;
         Ok(Next::Read)
+    }
+
+    async fn flush_if_full(&mut self) -> io::Result<()> {
+        if self.output.len() > self.session.shared.service.limits().max_output_bytes || !self.within() {
+            self.flush().await?;
+        }
+        Ok(())
+    }
+
+    /// Carries out the commands on strong counters from here on; answers the number of the first that is none.
+    async fn strong_run(&mut self, parser: &Parser, input: &[u8], from: usize) -> usize {
+        let shared = &self.session.shared;
+        let mut run = StrongRun::new(shared, self.session.protocol);
+        let mut number = from;
+        while number < parser.len() && run.has_room() {
+            let args = parser.command(input, number);
+            let Ok(spec) = checked(args, self.session.authenticated) else {
+                break;
+            };
+            let Ok(Some(part)) = strong::part_of(shared, spec, args) else {
+                break;
+            };
+            run.push(part, spec, args);
+            number = number.saturating_add(1);
+        }
+        run.carry_out(&mut self.output).await;
+        number
     }
 
     fn reply(&mut self) -> Reply<'_> {
@@ -218,6 +252,11 @@ impl Executor {
                     _ => self.reject(args, NOT_IN_TRANSACTION),
                 },
             };
+        }
+        match strong::part_of(&self.session.shared, spec, args) {
+            Ok(None) => {}
+            Ok(Some(_)) => return Taken::Strong,
+            Err(fault) => return self.reject(args, fault),
         }
         let planned = match spec.action {
             Action::Control(control) => return Taken::Control(control),
@@ -419,7 +458,11 @@ async fn carry_out(
     }
     let begun_us = crate::world::monotonic_us();
     let (level, work) = (batch.level(), &batch.work);
-    let carry_out = |turn: &mut tally_engine::Turn<'_>| work.carry_out(turn, &mut Reply::new(output, protocol));
+    let carry_out = |turn: &mut tally_engine::Turn<'_>| {
+        // It may run again.
+        output.truncate(before);
+        work.carry_out(turn, &mut Reply::new(output, protocol));
+    };
     let turned = shared.service.turn(&mut batch.plan, level, carry_out).await;
     match &turned {
         Ok(()) => {

@@ -99,7 +99,7 @@ impl From<AddError> for Fault {
     fn from(error: AddError) -> Self {
         match error {
             AddError::Overflow => OVERFLOW,
-            AddError::Time => Self::Composed(format!("ERR {error}")),
+            AddError::Time | AddError::Bound { .. } => Self::Composed(format!("ERR {error}")),
         }
     }
 }

@@ -20,6 +20,7 @@ mod registry;
 mod reply;
 mod session;
 mod shared;
+mod strong;
 mod transaction;
 mod when;
 

@@ -179,6 +179,10 @@ impl Op {
         match self {
             Self::Set(set) => set.apply(turn, reply),
             Self::SetEach(part) => {
+                let mut beyond = lists.adds(part).iter().map(|(key, value)| turn.within(*key, *value));
+                if let Some(error) = beyond.find_map(Result::err) {
+                    return reply.error(&error.into());
+                }
                 for (key, value) in lists.adds(part) {
                     turn.set(*key, *value, Expiry::Never);
                 }
@@ -230,6 +234,9 @@ impl Set {
             Condition::Present => before.is_some(),
         };
         if applies {
+            if let Err(error) = turn.within(self.key, self.value) {
+                return reply.error(&error.into());
+            }
             self.set(turn);
         }
         match self.answer {

@@ -167,6 +167,12 @@ impl Op {
             },
             Self::AddEach(part) => {
                 let adds = lists.adds(part);
+                // Where there are bounds, all of them or none.
+                if turn.is_strong()
+                    && let Err((_, error)) = turn.fits(adds)
+                {
+                    return reply.error(&error.into());
+                }
                 for (key, amount) in adds {
                     if let Err(error) = turn.add_blind(*key, *amount, None) {
                         return reply.error(&error.into());

@@ -25,5 +25,7 @@ mod history;
 mod life;
 #[path = "http/server.rs"]
 mod server;
+#[path = "http/strong.rs"]
+mod strong;
 #[path = "http/verify.rs"]
 mod verify;

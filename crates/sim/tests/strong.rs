@@ -76,6 +76,7 @@ struct Asking {
     key: usize,
     wish: Wish,
     began: u64,
+    question: Question,
     /// Its turn was taken, and this is its answer once the ticket says so.
     taken: Option<(Action, Option<Arc<Ticket>>)>,
     /// Its batch may apply although nobody said so.
@@ -283,31 +284,50 @@ fn work(
     }
 }
 
-/// Tries to take the turn; `None`: not yet.
-fn attempt(engine: &Engine, key: &str, wish: Wish) -> Option<(Action, Option<Arc<Ticket>>)> {
-    let mut plan = Plan::new();
-    let index = plan.key(Key::new(key.as_bytes()).unwrap(), Need::Blind);
-    let token = if let Wish::Once(_, number) = wish {
-        Some(plan.token("clients", &number.to_le_bytes()))
-    } else {
-        None
-    };
-    if matches!(wish, Wish::Read) {
-        plan.only_reads();
-    }
-    for _ in 0..4 {
-        let part = match engine.turn(&mut plan, &mut |_| ()) {
-            Err(Blocked::Strong(part)) => part,
-            other => panic!("{key} is strong: {other:?}"),
+/// What is asked of a node, with what was read for it so far.
+struct Question {
+    plan: Plan,
+    key: tally_engine::KeyIndex,
+    token: Option<tally_engine::TokenIndex>,
+}
+
+impl Question {
+    fn new(key: &str, wish: Wish) -> Self {
+        let mut plan = Plan::new();
+        let key = plan.key(Key::new(key.as_bytes()).unwrap(), Need::Blind);
+        let token = if let Wish::Once(_, number) = wish {
+            Some(plan.token("clients", &number.to_le_bytes()))
+        } else {
+            None
         };
-        match engine.strong_turn(part, &mut plan, &mut |turn| work(turn, index, token, wish)) {
-            Ok(turned) => return Some((turned.answer, turned.ticket)),
-            Err(Blocked::Load) => drop(engine.load_strong(part, &mut plan)),
-            Err(Blocked::Full(_)) => return None,
-            Err(other) => panic!("{other}"),
+        if matches!(wish, Wish::Read) {
+            plan.only_reads();
         }
+        Self { plan, key, token }
     }
-    None
+
+    /// Tries to take the turn; `None`: not yet.
+    fn ask(&mut self, engine: &Engine, wish: Wish) -> Option<(Action, Option<Arc<Ticket>>)> {
+        let Self { plan, key, token } = self;
+        for _ in 0..4 {
+            let part = match engine.turn(plan, &mut |_| ()) {
+                Err(Blocked::Strong(part)) => part,
+                other => panic!("it is strong: {other:?}"),
+            };
+            match engine.strong_turn(part, plan, &mut |turn| work(turn, *key, *token, wish)) {
+                Ok(turned) => return Some((turned.answer, turned.ticket)),
+                Err(Blocked::Load) => drop(engine.load_strong(part, plan)),
+                Err(Blocked::Full(_)) => return None,
+                Err(other) => panic!("{other}"),
+            }
+        }
+        None
+    }
+}
+
+/// Asked for the first time.
+fn attempt(engine: &Engine, key: &str, wish: Wish) -> Option<(Action, Option<Arc<Ticket>>)> {
+    Question::new(key, wish).ask(engine, wish)
 }
 
 #[derive(Default)]
@@ -391,9 +411,11 @@ fn run(seed: u64, shared: bool) -> History {
                         }
                         _ => Wish::Add(i64::try_from(dice.below(7)).unwrap() - 2),
                     };
+                    let key = dice.index(KEYS.len());
                     clients[client] = Some(Asking {
                         node: dice.index(nodes),
-                        key: dice.index(KEYS.len()),
+                        key,
+                        question: Question::new(KEYS[key], wish),
                         wish,
                         began: instant,
                         taken: None,
@@ -446,6 +468,7 @@ fn gave_up(asking: Asking, sent: bool, history: &mut History, dice: &mut Dice, n
     match asking.wish {
         Wish::Once(..) => Some(Asking {
             node: dice.index(nodes),
+            question: Question::new(KEYS[asking.key], asking.wish),
             taken: None,
             perhaps: true,
             ..asking
@@ -479,7 +502,7 @@ fn go_on(
 ) -> Option<Asking> {
     let engine = engines[asking.node].as_ref().unwrap();
     let Some((action, ticket)) = &asking.taken else {
-        asking.taken = attempt(engine, KEYS[asking.key], asking.wish);
+        asking.taken = asking.question.ask(engine, asking.wish);
         return Some(asking);
     };
     let settled = match ticket {

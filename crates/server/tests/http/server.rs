@@ -25,6 +25,7 @@ pub(crate) fn tally() -> Command {
 pub(crate) struct Server {
     child: Child,
     pub(crate) http: String,
+    pub(crate) resp: String,
     folder: Option<TempDir>,
 }
 
@@ -52,10 +53,13 @@ impl Server {
             .unwrap();
         let http = ready.split_whitespace().find_map(|word| word.strip_prefix("http="));
         let http = http.unwrap_or_else(|| panic!("tally serve said {ready:?}")).to_owned();
+        let resp = ready.split_whitespace().find_map(|word| word.strip_prefix("resp="));
+        let resp = resp.unwrap_or_default().to_owned();
         assert!(ready.starts_with("ready http=127.0.0.1:"), "{ready}");
         Self {
             child,
             http,
+            resp,
             folder: None,
         }
     }

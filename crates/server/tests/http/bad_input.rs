@@ -125,7 +125,7 @@ fn bad_policies_and_rules_are_refused() {
         (r#"{"consistency":"firm"}"#, "eventual, strong or approximate"),
         (r#"{"min":0}"#, "strong counters only"),
         (r#"{"consistency":"strong","min":1}"#, "must allow 0"),
-        (r#"{"consistency":"strong","max":1.5}"#, "max"),
+        (r#"{"consistency":"strong","max":1.5}"#, "1.5"),
         (r#"{"consistency":"approximate"}"#, "not available yet"),
         (r#"{"ack":"replicated"}"#, "not available"),
         (r#"{"history":{"1m":"5m"}}"#, "at least 1h"),

@@ -28,10 +28,15 @@ pub(crate) struct Client {
 
 impl Client {
     pub(crate) fn connect(address: &str) -> Result<Self> {
+        Self::connect_for(address, PATIENCE)
+    }
+
+    /// Of a server that has failed when it does not answer for so long.
+    pub(crate) fn connect_for(address: &str, patience: Duration) -> Result<Self> {
         const BUFFER: usize = 256 * 1024;
         let stream = TcpStream::connect(address).with_context(|| format!("cannot connect to {address}"))?;
         stream.set_nodelay(true)?;
-        stream.set_read_timeout(Some(PATIENCE))?;
+        stream.set_read_timeout(Some(patience))?;
         let writer = BufWriter::with_capacity(BUFFER, stream.try_clone()?);
         Ok(Self {
             reader: BufReader::with_capacity(BUFFER, stream),

@@ -3,6 +3,7 @@
 
 mod check;
 mod file;
+mod history;
 mod keys;
 mod linear;
 mod log;
@@ -18,6 +19,7 @@ mod turns;
 mod violation;
 mod world;
 
+pub use history::judge;
 pub use linear::{Action, Call, Register, Verdict};
 pub use loss::exhaust_loss;
 pub use scenario::{Broken, SCENARIOS, exhaust};

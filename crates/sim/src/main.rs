@@ -8,7 +8,7 @@ use std::process::ExitCode;
 use std::sync::atomic::{AtomicU64, Ordering};
 
 use tally_counter::Bug;
-use tally_sim::{Broken, SCENARIOS, STEPS, exhaust, exhaust_loss, reduce, run};
+use tally_sim::{Broken, SCENARIOS, STEPS, Verdict, exhaust, exhaust_loss, judge, reduce, run};
 
 const HELP: &str = "\
 tally-sim: the engine under seeded faults
@@ -22,6 +22,7 @@ tally-sim: the engine under seeded faults
   --stop        ends at the first seed that fails
   --bugs        lists the bugs that may be planted (`cargo xtask mutants`)
   --lines       with --seed: every step of the whole run
+  --history F   says whether the histories in a file are linearizable
 ";
 
 struct Options {
@@ -42,6 +43,9 @@ fn main() -> ExitCode {
         }
         return ExitCode::SUCCESS;
     }
+    if let (Some("--history"), Some(file)) = (std::env::args().nth(1).as_deref(), std::env::args().nth(2)) {
+        return histories(&file);
+    }
     let Some(options) = options() else {
         print!("{HELP}");
         return ExitCode::FAILURE;
@@ -54,6 +58,29 @@ fn main() -> ExitCode {
         many(&options)
     };
     if good { ExitCode::SUCCESS } else { ExitCode::FAILURE }
+}
+
+/// Judges what whoever drove real nodes wrote down.
+fn histories(file: &str) -> ExitCode {
+    let judged = std::fs::read_to_string(file)
+        .map_err(|error| error.to_string())
+        .and_then(|text| judge(&text));
+    let judged = match judged {
+        Ok(judged) => judged,
+        Err(why) => {
+            println!("{file}: {why}");
+            return ExitCode::FAILURE;
+        }
+    };
+    for (key, calls, verdict) in &judged {
+        println!("{key}: {calls} calls, {verdict:?}");
+    }
+    let good = judged.iter().all(|(.., verdict)| *verdict == Verdict::Linearizable);
+    if good && !judged.is_empty() {
+        ExitCode::SUCCESS
+    } else {
+        ExitCode::FAILURE
+    }
 }
 
 fn options() -> Option<Options> {

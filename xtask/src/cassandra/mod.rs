@@ -6,6 +6,7 @@ mod node;
 mod nodes;
 mod outage;
 mod steps;
+mod strong;
 
 use std::net::TcpListener;
 use std::path::{Path, PathBuf};

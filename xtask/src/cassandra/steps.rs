@@ -4,7 +4,7 @@ use std::path::Path;
 
 use anyhow::Result;
 
-use super::{Cluster, Shape, copy, nodes, outage};
+use super::{Cluster, Shape, copy, nodes, outage, strong};
 use crate::place::Place;
 use crate::steps::Steps;
 use crate::{command, sample};
@@ -23,6 +23,9 @@ pub(crate) fn steps(steps: &mut Steps, place: &Place, binary: &Path) {
         sample::killed(place, binary, Some(&cluster.url("killed")))
     });
     steps.step("cassandra: several nodes", || nodes::share(place, binary, &cluster));
+    steps.step("cassandra: strong counters are linearizable", || {
+        strong::linearizable(place, binary, &mut cluster)
+    });
     steps.step("cassandra: a copy there and back", || {
         copy::there_and_back(place, binary, &cluster)
     });

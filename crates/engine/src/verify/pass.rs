@@ -259,20 +259,27 @@ impl Engine {
         frame: &Frame,
         findings: &mut Findings,
     ) -> Result<bool, Error> {
-        let mut names: Vec<String> = Vec::new();
+        let mut names: Vec<(String, u64)> = Vec::new();
         let store = self.world.store.as_ref();
         store.names(b"", after, STEP_ROWS, &mut |_, row| {
-            after_is(&mut names, row.address.key);
+            if let Ok(name) = std::str::from_utf8(row.address.key) {
+                names.push((name.to_owned(), row.position));
+            }
             Ok(())
         })?;
-        let Some(last) = names.last() else { return Ok(true) };
+        let Some((last, _)) = names.last() else { return Ok(true) };
         *after = last.as_bytes().to_vec();
-        let keys: Vec<Key<'_>> = names.iter().filter_map(|name| Key::new(name.as_bytes()).ok()).collect();
+        let (keys, lives): (Vec<Key<'_>>, Vec<u64>) = names
+            .iter()
+            .filter_map(|(name, life)| Some((Key::new(name.as_bytes()).ok()?, *life)))
+            .unzip();
         let counters = rows::read(store, &keys, false)?;
-        for (key, counter) in keys.iter().zip(&counters) {
+        for ((key, counter), life) in keys.iter().zip(&counters).zip(lives) {
             view.names = view.names.saturating_add(1);
             view.rows = view.rows.saturating_add(counter.read).saturating_add(1);
-            if !counter.is_there() && !frame.others_open && !self.is_ending(key.as_str()) {
+            // A store that may be late may bring the name of an ended life back after it was removed: the sweep takes it again (rule 14).
+            let came_back = life < counter.life() && !store.forgets();
+            if !counter.is_there() && !frame.others_open && !came_back && !self.is_ending(key.as_str()) {
                 findings.counter(
                     Check::Names,
                     key.as_str(),
@@ -368,11 +375,5 @@ impl Engine {
             Ok(())
         })?;
         Ok(named)
-    }
-}
-
-fn after_is(names: &mut Vec<String>, name: &[u8]) {
-    if let Ok(name) = std::str::from_utf8(name) {
-        names.push(name.to_owned());
     }
 }

@@ -2,7 +2,9 @@
 
 use std::sync::Arc;
 
+use tally_counter::Slot;
 use tally_engine::Check;
+use tally_store::{Addresses, Faults, Store, Table};
 
 use crate::kit::{Bench, Interrupted, NOON_MS, OWN_ROWS_ARE_IN, ROWS_ARE_IN, add, delete, event, names, put, set};
 
@@ -199,4 +201,55 @@ fn a_name_that_the_open_round_takes_away_is_not_thought_to_be_stored() {
         engine.round().unwrap();
     }
     assert_eq!(names(&engine), ["x"]);
+}
+
+/// Whether the store has a row of this name.
+fn is_named(bench: &Bench, name: &str) -> bool {
+    let mut addresses = Addresses::new();
+    addresses.push_with(Table::Names, Slot::of(name.as_bytes()).number(), |out| {
+        out.extend_from_slice(name.as_bytes());
+    });
+    let mut found = false;
+    let mut note = |_, _: tally_store::Row<'_>| {
+        found = true;
+        Ok(())
+    };
+    bench.store.get(&addresses, &mut note).unwrap();
+    found
+}
+
+#[test]
+fn a_name_of_an_ended_life_that_comes_back_late_is_no_drift_and_is_swept_again() {
+    let keys = ["a", "b", "c", "d", "e", "f", "g", "h"];
+    let mut came_back = 0;
+    for seed in 0..20 {
+        let bench = Bench::new(seed);
+        let engine = bench.open();
+        bench.store.set_faults(Faults {
+            writes_repeat: 1_000,
+            ..Faults::none()
+        });
+        keys.iter().for_each(|key| add(&engine, key, 1));
+        engine.round().unwrap();
+        bench.store.set_faults(Faults {
+            removals_forgotten: 1_000,
+            ..Faults::none()
+        });
+        keys.iter().for_each(|key| delete(&engine, key));
+        engine.round().unwrap();
+        bench.breaks_no_more();
+        bench.store.settle();
+        came_back += keys.iter().filter(|key| is_named(&bench, key)).count();
+        assert_eq!(engine.verify(false).unwrap().drifts, [], "seed {seed}");
+        assert!(names(&engine).is_empty(), "seed {seed}");
+        // A start walks over all names.
+        drop(engine);
+        let engine = bench.open();
+        for _ in 0..20 {
+            engine.tidy().unwrap();
+        }
+        assert!(!keys.iter().any(|key| is_named(&bench, key)), "seed {seed}");
+        assert_eq!(engine.count().unwrap(), 0, "seed {seed}");
+    }
+    assert!(came_back > 5, "{came_back}");
 }

@@ -22,6 +22,7 @@ use super::reply::Reply;
 use super::session::Session;
 use super::shared::Shared;
 use super::transaction::Transaction;
+use super::turnstile::Slice;
 use crate::buffers::Share;
 use crate::refusal::{ErrorKind, Refusal};
 
@@ -69,6 +70,7 @@ pub(super) struct Executor {
     /// The input's part of what the connection holds.
     input_bytes: usize,
     share: Share,
+    slice: Slice,
 }
 
 impl Executor {
@@ -84,6 +86,7 @@ impl Executor {
             output: Vec::new(),
             input_bytes: 0,
             share,
+            slice: Slice::default(),
         }
     }
 
@@ -94,7 +97,18 @@ impl Executor {
     }
 
     fn within(&mut self) -> bool {
-        self.share.hold(self.input_bytes.saturating_add(self.output.len()))
+        let held = self.input_bytes.saturating_add(self.unsent_bytes());
+        self.share.hold(held.saturating_add(self.queued_bytes()))
+    }
+
+    /// The replies that are known and not sent.
+    fn unsent_bytes(&self) -> usize {
+        self.output.len().saturating_add(self.run.work.ready_bytes())
+    }
+
+    /// What is held between MULTI and EXEC.
+    pub(super) fn queued_bytes(&self) -> usize {
+        self.transaction.as_ref().map_or(0, Transaction::held_bytes)
     }
 
     /// Answers that it is closed for what it holds.
@@ -153,7 +167,8 @@ impl Executor {
         linger::answered();
         self.output.clear();
         self.output.shrink_to(MOST_OUTPUT_BYTES);
-        self.share.hold(self.input_bytes);
+        self.within();
+        self.slice.sent(sent).await;
         Ok(())
     }
 
@@ -186,10 +201,12 @@ impl Executor {
                 }
                 Taken::Close => return Ok(Next::Close),
             }
-            if self.output.len() > self.session.shared.service.limits().max_output_bytes || !self.within() {
+            number = number.saturating_add(1);
+            if self.unsent_bytes() > self.session.shared.service.limits().max_output_bytes || !self.within() {
+                self.end_run(parser, input, first, number).await;
+                first = number;
                 self.flush().await?;
             }
-            number = number.saturating_add(1);
         }
         self.end_run(parser, input, first, number).await;
         Ok(Next::Read)

@@ -21,6 +21,7 @@ mod reply;
 mod session;
 mod shared;
 mod transaction;
+mod turnstile;
 mod when;
 
 #[cfg(feature = "fuzz")]

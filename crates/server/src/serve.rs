@@ -8,8 +8,10 @@ use std::time::Duration;
 
 use tally_counter::Acknowledgement;
 use tally_engine::{Engine, NodeFace, SystemClock, SystemDisk, SystemRandom, World};
+use tally_store::Embedded;
 use tokio::net::TcpListener;
 use tokio::signal::unix::{Signal, SignalKind, signal};
+use tokio::sync::watch;
 
 use crate::access::Access;
 use crate::config::{Secret, Settings};
@@ -67,6 +69,7 @@ async fn serve(settings: &Settings) -> Result<(), String> {
     // Before anything is opened: a port in use must not make the journal be replayed first.
     let http_listener = binding::bind("http", &settings.http, has_secret)?;
     let resp_listener = binding::bind("resp", &settings.resp, has_secret)?;
+    let mut background = watch_background();
     let opened = settings.clone();
     let (engine, rules) = tokio::task::spawn_blocking(move || open(&opened))
         .await
@@ -89,13 +92,13 @@ async fn serve(settings: &Settings) -> Result<(), String> {
     tracing::info!(version = env!("CARGO_PKG_VERSION"), data = %settings.data.display(), ack = levels::word(settings.ack), "{ready}");
     tokio::select! {
         () = signals.end() => {}
-        why = failure(&engine) => return Err(why),
+        why = failure(&engine, &mut background) => return Err(why),
     }
     service.drain();
     tracing::info!("stopping: no new connections, finishing what runs");
     tokio::select! {
         () = ended(faces) => {}
-        why = failure(&engine) => return Err(why),
+        why = failure(&engine, &mut background) => return Err(why),
     }
     let stopped = tokio::task::spawn_blocking(move || engine.stop()).await;
     match stopped.map_err(|error| format!("the engine did not stop: {error}"))? {
@@ -232,15 +235,27 @@ impl Signals {
     }
 }
 
-/// Why the engine failed, once it has.
-async fn failure(engine: &Engine) -> String {
-    let error = std::future::poll_fn(|context| {
+/// What the embedded store's own threads fail of.
+fn watch_background() -> watch::Receiver<Option<String>> {
+    let (tell, told) = watch::channel(None);
+    Embedded::on_failure_in_background(move |why| {
+        tell.send_if_modified(|first| first.is_none() && first.replace(why.to_owned()).is_none());
+    });
+    told
+}
+
+/// Why the engine or the store's background failed, once one has.
+async fn failure(engine: &Engine, background: &mut watch::Receiver<Option<String>>) -> String {
+    let engine = std::future::poll_fn(|context| {
         let waker: &Waker = context.waker();
         engine.poll_failed(waker)
-    })
-    .await;
-    tracing::error!(%error, "the engine has failed: nothing is acknowledged any more");
-    format!("{error}; nothing that was acknowledged is lost: see to the cause and start again")
+    });
+    let why = tokio::select! {
+        error = engine => error.to_string(),
+        Ok(why) = background.wait_for(Option::is_some) => format!("the store: {}", why.as_deref().unwrap_or_default()),
+    };
+    tracing::error!(%why, "the engine has failed: nothing is acknowledged any more");
+    format!("{why}; nothing that was acknowledged is lost: see to the cause and start again")
 }
 
 async fn ended(faces: [tokio::task::JoinHandle<()>; 2]) {

@@ -232,6 +232,47 @@ fn a_client_that_does_not_read_takes_no_memory() {
     }
 }
 
+/// Short commands with long answers: each client holds about one slice of them, however much it asks for.
+#[test]
+fn many_clients_that_do_not_read_hold_a_slice_each() {
+    const CLIENTS: u64 = 100;
+    const MOST_HELD_EACH: u64 = 512 * 1_024;
+    let tally = Tally::start(ALL_MEMORY);
+    let docs = command(&[b"COMMAND".to_vec(), b"DOCS".to_vec()]).repeat(8_000);
+    let before = tally.resident_bytes();
+    let deaf: Vec<_> = (0..CLIENTS)
+        .map(|_| {
+            let mut stream = tally.connect();
+            stream.set_write_timeout(Some(Duration::from_millis(50))).unwrap();
+            // It takes less than all of it.
+            stream.write_all(&docs).ok();
+            stream
+        })
+        .collect();
+    // Answered when the loop has come by all of them.
+    assert_eq!(Wire::new(tally.connect()).call(&["PING"]), "+PONG\n");
+    let held = tally.resident_bytes().saturating_sub(before) / CLIENTS;
+    assert!(held < MOST_HELD_EACH, "{held} bytes each");
+    drop(deaf);
+}
+
+/// What is known between MULTI and EXEC waits in the memory: it is bounded like what was sent.
+#[test]
+fn answers_that_wait_for_exec_are_bounded() {
+    let tally = Tally::start(ALL_MEMORY);
+    let mut wire = Wire::new(tally.connect());
+    assert_eq!(wire.call(&["MULTI"]), "+OK\n");
+    let refused = (0..5_000)
+        .map(|_| wire.call(&["COMMAND", "DOCS"]))
+        .find(|answer| answer != "+QUEUED\n");
+    let refused = refused.unwrap();
+    assert!(
+        refused.starts_with("-ERR more than 10000 commands or 4194304 bytes"),
+        "{refused}"
+    );
+    assert!(wire.call(&["EXEC"]).starts_with("-EXECABORT"));
+}
+
 #[test]
 fn too_many_connections_are_told() {
     let tally = Tally::start(&[("TALLY_MAX_CONNECTIONS", "2")]);

@@ -372,3 +372,60 @@ fn a_list_of_tables_that_is_not_what_was_written_is_refused() {
     assert!(lists >= 7);
     assert_eq!(positions(&open(directory.path()).unwrap()).len(), 500);
 }
+
+/// fjall merges what it keeps of its keyspaces after it has made one, and where that fails (here the list that it would write last has no
+/// place) it says so in the log, and answers that the keyspace is there.
+#[test]
+fn what_fjall_only_warns_of_refuses_the_store() {
+    let directory = tempfile::tempdir().unwrap();
+    let rows = directory.path().join("rows");
+    drop(open(directory.path()).unwrap());
+    // With one keyspace more the last of ours is followed by a merge.
+    let begin = || {
+        fs::remove_dir_all(&rows).unwrap();
+        let database = fjall::Database::builder(&rows).open().unwrap();
+        database.keyspace("other", Default::default).unwrap();
+    };
+    begin();
+    drop(open(directory.path()).unwrap());
+    let current = fs::read(rows.join("keyspaces/0/current")).unwrap();
+    let last = u64::from_le_bytes(current[..8].try_into().unwrap());
+    begin();
+    let list = rows.join(format!("keyspaces/0/v{last}"));
+    fs::create_dir(&list).unwrap();
+    match open(directory.path()) {
+        Err(StoreError::Failed(message)) => assert!(message.contains("maintenance failed"), "{message}"),
+        other => unreachable!("not noticed: {other:?}"),
+    }
+    fs::remove_dir(&list).unwrap();
+    let store = open(directory.path()).unwrap();
+    store.put(&self::rows(7), Order::Any).unwrap();
+    assert!(positions(&store).iter().all(|position| *position == 7));
+}
+
+/// The place for tables is gone: fjall's thread ends, and says so at once, not when somebody writes again.
+#[test]
+fn a_failure_of_fjalls_own_threads_is_told() {
+    let directory = tempfile::tempdir().unwrap();
+    let (tell, told) = std::sync::mpsc::channel();
+    Embedded::on_failure_in_background(move |why| drop(tell.send(why.to_owned())));
+    let settings = EmbeddedSettings {
+        memtable_bytes: 16 * 1_024,
+        ..EmbeddedSettings::default()
+    };
+    let store = Embedded::open(directory.path(), &settings).unwrap();
+    for keyspace in fs::read_dir(directory.path().join("rows/keyspaces")).unwrap() {
+        fs::remove_dir_all(keyspace.unwrap().path().join("tables")).unwrap();
+    }
+    store.put(&rows(1), Order::Growing).unwrap();
+    store.put(&rows(2), Order::Growing).unwrap();
+    let mut heard = false;
+    for _ in 0..600 {
+        heard |= told.recv_timeout(std::time::Duration::from_millis(100)).is_ok();
+        // Other tests of this process have threads that fail, too.
+        if heard && matches!(store.durable(), Err(StoreError::Failed(_))) {
+            return;
+        }
+    }
+    unreachable!("a minute has passed: told of something: {heard}");
+}

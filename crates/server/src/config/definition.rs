@@ -315,9 +315,9 @@ pub(crate) const ALL: &[Definition] = &[
     setting(
         "max_output",
         Kind::size("16KiB", "1GiB"),
-        "16MiB",
-        "Answers that wait for a slow RESP client before it is read from again",
-        "a client that does not read must not take the memory",
+        "64KiB",
+        "Answers that a RESP connection puts together before it sends them, one answer that is larger apart",
+        "more saves little, holds up other connections, and is held for as long as the client does not read",
     ),
     setting(
         "max_buffers",

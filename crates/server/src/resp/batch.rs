@@ -170,6 +170,11 @@ impl Work {
         reply.rendered(&self.lists.ready);
     }
 
+    /// What the replies take that are known already.
+    pub(super) fn ready_bytes(&self) -> usize {
+        self.lists.ready.len()
+    }
+
     /// How many operations there are.
     pub(super) fn len(&self) -> usize {
         self.ops.len()

@@ -59,7 +59,8 @@ impl Connection {
             }
             self.parser.release(&mut self.input);
             self.make_room();
-            if !self.executor.input_holds(self.input.capacity()) && self.input.capacity() > MOST_INPUT_BYTES {
+            let holds_much = self.input.capacity().max(self.executor.queued_bytes()) > MOST_INPUT_BYTES;
+            if !self.executor.input_holds(self.input.capacity()) && holds_much {
                 self.executor.too_much_held();
                 self.executor.flush().await?;
                 return self.executor.stream.shutdown().await;

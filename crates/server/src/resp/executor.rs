@@ -23,6 +23,7 @@ use super::session::Session;
 use super::shared::Shared;
 use super::strong::{self, StrongRun};
 use super::transaction::Transaction;
+use super::turnstile::Slice;
 use crate::buffers::Share;
 use crate::refusal::{ErrorKind, Refusal};
 
@@ -72,6 +73,7 @@ pub(super) struct Executor {
     /// The input's part of what the connection holds.
     input_bytes: usize,
     share: Share,
+    slice: Slice,
 }
 
 impl Executor {
@@ -87,6 +89,7 @@ impl Executor {
             output: Vec::new(),
             input_bytes: 0,
             share,
+            slice: Slice::default(),
         }
     }
 
@@ -97,7 +100,18 @@ impl Executor {
     }
 
     fn within(&mut self) -> bool {
-        self.share.hold(self.input_bytes.saturating_add(self.output.len()))
+        let held = self.input_bytes.saturating_add(self.unsent_bytes());
+        self.share.hold(held.saturating_add(self.queued_bytes()))
+    }
+
+    /// The replies that are known and not sent.
+    fn unsent_bytes(&self) -> usize {
+        self.output.len().saturating_add(self.run.work.ready_bytes())
+    }
+
+    /// What is held between MULTI and EXEC.
+    pub(super) fn queued_bytes(&self) -> usize {
+        self.transaction.as_ref().map_or(0, Transaction::held_bytes)
     }
 
     /// Answers that it is closed for what it holds.
@@ -156,7 +170,8 @@ impl Executor {
         linger::answered();
         self.output.clear();
         self.output.shrink_to(MOST_OUTPUT_BYTES);
-        self.share.hold(self.input_bytes);
+        self.within();
+        self.slice.sent(sent).await;
         Ok(())
     }
 
@@ -190,23 +205,27 @@ impl Executor {
                 Taken::Strong => {
                     number = self.strong_run(parser, input, number).await;
                     first = number;
-                    self.flush_if_full().await?;
+                    if self.is_full() {
+                        self.flush().await?;
+                    }
                     continue;
                 }
                 Taken::Close => return Ok(Next::Close),
             }
-            self.flush_if_full().await?;
             number = number.saturating_add(1);
+            if self.is_full() {
+                self.end_run(parser, input, first, number).await;
+                first = number;
+                self.flush().await?;
+            }
         }
         self.end_run(parser, input, first, number).await;
         Ok(Next::Read)
     }
 
-    async fn flush_if_full(&mut self) -> io::Result<()> {
-        if self.output.len() > self.session.shared.service.limits().max_output_bytes || !self.within() {
-            self.flush().await?;
-        }
-        Ok(())
+    /// Whether more replies wait than may.
+    fn is_full(&mut self) -> bool {
+        self.unsent_bytes() > self.session.shared.service.limits().max_output_bytes || !self.within()
     }
 
     /// Carries out the commands on strong counters from here on; answers the number of the first that is none.

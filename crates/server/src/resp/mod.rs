@@ -22,6 +22,7 @@ mod session;
 mod shared;
 mod strong;
 mod transaction;
+mod turnstile;
 mod when;
 
 #[cfg(feature = "fuzz")]

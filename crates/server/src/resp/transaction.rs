@@ -3,7 +3,7 @@
 //! As in Redis a command that does not exist or has the wrong number of arguments spoils the whole, while an error in an argument is
 //! the answer of its command alone.
 
-use super::batch::Batch;
+use super::batch::{Batch, Op};
 use super::command::tally;
 use super::fault::Fault;
 use super::parser::Args;
@@ -11,7 +11,7 @@ use super::registry::{Action, Spec};
 use super::session::Session;
 use super::shared::Shared;
 
-/// The most bytes of arguments that are queued: they become one journal entry.
+/// The most bytes of arguments, which become one journal entry, and of replies that are known already.
 const MAX_BYTES: usize = 4 * 1_024 * 1_024;
 
 /// A begun transaction.
@@ -35,6 +35,13 @@ impl Transaction {
         }
     }
 
+    /// What it takes of the memory, about.
+    pub(super) fn held_bytes(&self) -> usize {
+        let work = &self.batch.work;
+        let ops = work.len().saturating_mul(size_of::<Op>());
+        self.bytes.saturating_add(work.ready_bytes()).saturating_add(ops)
+    }
+
     /// A command can't be queued: EXEC will carry nothing out.
     pub(super) fn spoil(&mut self) {
         self.spoiled = true;
@@ -47,7 +54,9 @@ impl Transaction {
             return None;
         }
         self.bytes = self.bytes.saturating_add(args.total_bytes());
-        if self.bytes > MAX_BYTES || self.batch.work.len() >= self.max_commands {
+        if self.bytes.saturating_add(self.batch.work.ready_bytes()) > MAX_BYTES
+            || self.batch.work.len() >= self.max_commands
+        {
             let limit = format!(
                 "ERR more than {} commands or {MAX_BYTES} bytes in a transaction",
                 self.max_commands

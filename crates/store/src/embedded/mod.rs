@@ -13,6 +13,7 @@ mod read;
 mod row;
 mod settings;
 mod tables;
+mod told;
 mod write;
 
 use std::fs::File;
@@ -64,6 +65,12 @@ impl Embedded {
     /// What a damaged log made this open on: an earlier state than there was. A sentence for the operator; none where nothing was cut.
     pub fn cut(&self) -> Option<&str> {
         self.cut.as_deref()
+    }
+
+    /// Calls `tell` with the reason when what a store of this process does in the background has failed: it takes no writes from then on,
+    /// and whoever serves should stop before the next round finds out. The last caller is told.
+    pub fn on_failure_in_background(tell: impl Fn(&str) + Send + 'static) {
+        told::on_failed_thread(Box::new(tell));
     }
 
     /// How many rows were asked for by address and how many ranges were opened since the store was opened.

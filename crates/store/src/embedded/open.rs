@@ -12,7 +12,7 @@ use parking_lot::Mutex;
 use super::close::Log;
 use super::damage::Cut;
 use super::tables::Tables;
-use super::{Embedded, EmbeddedSettings, damage, failure};
+use super::{Embedded, EmbeddedSettings, damage, failure, told};
 use crate::StoreError;
 
 /// The version of the bytes in the directory.
@@ -29,6 +29,7 @@ const MIN_LOG_BYTES: u64 = 64 << 20;
 
 pub(super) fn open(directory: &Path, settings: &EmbeddedSettings) -> Result<Embedded, StoreError> {
     let in_directory = |error: std::io::Error| failure::directory(directory, &error);
+    told::listen()?;
     fs::create_dir_all(directory).map_err(in_directory)?;
     let lock = lock(directory)?;
     check_format(directory)?;
@@ -46,7 +47,7 @@ pub(super) fn open(directory: &Path, settings: &EmbeddedSettings) -> Result<Embe
         .manual_journal_persist(true)
         .open()
         .map_err(|error| failure::open(&rows, error))?;
-    let tables = Tables::open(&rows, &database, settings)?;
+    let tables = told::whole(|| Tables::open(&rows, &database, settings))?;
     let cut = cut.map(|cut| fits(&tables, cut)).transpose()?.flatten();
     Ok(Embedded {
         log: Log::of(&rows),

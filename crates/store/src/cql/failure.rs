@@ -5,6 +5,7 @@ use scylla::errors::{
     DbError, ExecutionError, IntoRowsResultError, NewSessionError, PrepareError, RequestAttemptError, RowsError,
 };
 
+use super::{CqlSettings, handshake};
 use crate::StoreError;
 
 /// An error of a request.
@@ -88,7 +89,7 @@ pub(super) fn is_unknown(error: &ExecutionError) -> bool {
 }
 
 /// Of a connection to the cluster.
-pub(super) fn connect(error: &NewSessionError, hosts: &[String]) -> StoreError {
+pub(super) fn connect(error: &NewSessionError, settings: &CqlSettings) -> StoreError {
     // The driver wraps what a node said in several layers, of which the innermost is said here.
     let all = format!("{error:?}");
     if all.contains("AuthenticationError") || all.contains("MissingAuthentication") {
@@ -96,9 +97,12 @@ pub(super) fn connect(error: &NewSessionError, hosts: &[String]) -> StoreError {
             "the cluster did not take the user and password; set the store's user and password".into(),
         );
     }
+    if let Some(error) = handshake::failure(error, settings) {
+        return error;
+    }
     match error {
         NewSessionError::IllegalConfig(text) => StoreError::Refused(format!("the store's settings: {text}")),
-        error => StoreError::Unavailable(format!("no node of {} answers: {error}", hosts.join(","))),
+        error => StoreError::Unavailable(format!("no node of {} answers: {error}", settings.hosts.join(","))),
     }
 }
 

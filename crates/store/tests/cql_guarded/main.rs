@@ -1,6 +1,8 @@
-//! What a cluster refuses, and what is refused of a cluster: on one real node with users, passwords and a periodic commit log, which
-//! `cargo xtask test` starts. `TALLY_TEST_CQL_GUARDED` names it. Without one it fails.
+//! What a cluster refuses, and what is refused of a cluster: on one real node with users, passwords, TLS and a periodic commit log, which
+//! `cargo xtask test` starts and names in variables. Without one it fails.
 #![expect(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "tests")]
+
+mod tls;
 
 use std::time::Duration;
 
@@ -16,8 +18,12 @@ const ADMIN: (&str, &str) = ("cassandra", "cassandra");
 const PATIENCE: u32 = 300;
 const MOMENT: Duration = Duration::from_millis(100);
 
+fn variable(name: &str) -> String {
+    std::env::var(name).expect("needs a node: `cargo xtask test --only cassandra` starts one")
+}
+
 fn settings(keyspace: &str, (user, password): (&str, &str)) -> CqlSettings {
-    let host = std::env::var(HOST).expect("needs a node: `cargo xtask test --only cassandra` starts one");
+    let host = variable(HOST);
     CqlSettings {
         user: Some((user.to_owned(), CqlPassword::new(password.to_owned()))),
         accept_periodic: true,
@@ -57,7 +63,7 @@ struct Admin {
 
 impl Admin {
     fn connect() -> Self {
-        let host = std::env::var(HOST).expect("needs a node: `cargo xtask test --only cassandra` starts one");
+        let host = variable(HOST);
         let runtime = tokio::runtime::Builder::new_multi_thread()
             .worker_threads(1)
             .enable_all()

@@ -2,12 +2,15 @@
 //! with the store it began with, since its journal is numbered by it.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use tally_store::{Embedded, EmbeddedSettings, Store};
 
 use crate::config::Settings;
 use crate::identity;
 
+/// How long until a cluster that does not answer is asked again.
+pub(crate) const ASK_AGAIN: Duration = Duration::from_secs(1);
 /// The setting for the store in the data directory.
 pub(crate) const EMBEDDED: &str = "embedded";
 
@@ -75,12 +78,10 @@ mod cql {
         Cql, CqlConsistency, CqlIdentity, CqlPartitions, CqlPassword, CqlSettings, CqlTls, Store, StoreError,
     };
 
-    use super::Opened;
+    use super::{ASK_AGAIN, Opened};
     use crate::config::{CqlOptions, Settings, TlsOptions};
     use crate::identity;
 
-    /// How long until a cluster that does not answer is asked again.
-    const ASK_AGAIN: Duration = Duration::from_secs(1);
     /// A walk over all tokens reads every partition of theirs, which is load on the cluster.
     const WALK_PAUSE_MS: u64 = 10 * 60_000;
 

@@ -2,10 +2,11 @@
 //! is about.
 
 use std::path::PathBuf;
+use std::sync::RwLockReadGuard;
 
 use tally_store::{Cql, CqlIdentity, CqlSettings, CqlTls, StoreError};
 
-use super::{ADMIN, Admin, refusal, settings, variable};
+use super::{ADMIN, Admin, ORDER, refusal, settings, variable};
 
 /// Where the node speaks TLS only, `HOST:PORT`.
 const TLS_HOST: &str = "TALLY_TEST_CQL_TLS";
@@ -33,8 +34,15 @@ fn encrypted(tls: CqlTls) -> CqlSettings {
     CqlSettings {
         hosts: vec![format!("localhost:{port}")],
         tls: Some(tls),
-        ..settings("encrypted", ADMIN)
+        ..settings("guarded", ADMIN)
     }
+}
+
+/// Waits for the node's users, which nobody takes away for as long as this is held.
+fn ready() -> RwLockReadGuard<'static, ()> {
+    let shared = ORDER.read().unwrap();
+    Admin::connect();
+    shared
 }
 
 fn says(why: &str, words: &[&str]) {
@@ -45,14 +53,14 @@ fn says(why: &str, words: &[&str]) {
 
 #[test]
 fn a_node_that_names_itself_is_believed() {
-    let _admin = Admin::connect();
+    let _shared = ready();
     Cql::open(&encrypted(tls())).unwrap();
 }
 
 /// The certificate names `localhost`, and no address.
 #[test]
 fn a_node_by_another_name_is_believed_only_where_names_do_not_matter() {
-    let _admin = Admin::connect();
+    let _shared = ready();
     let by_address = |verify_host| CqlSettings {
         hosts: vec![variable(TLS_HOST)],
         ..encrypted(CqlTls { verify_host, ..tls() })
@@ -64,7 +72,7 @@ fn a_node_by_another_name_is_believed_only_where_names_do_not_matter() {
 
 #[test]
 fn whoever_does_not_believe_the_other_is_told() {
-    let _admin = Admin::connect();
+    let _shared = ready();
     let others = CqlTls {
         authorities: file("client.pem"),
         verify_host: false,
@@ -85,7 +93,7 @@ fn whoever_does_not_believe_the_other_is_told() {
 /// A node that closes what is not TLS may only not be ready yet, so it is waited for.
 #[test]
 fn tls_on_one_side_only_is_said() {
-    let _admin = Admin::connect();
+    let _shared = ready();
     let plain_here = CqlSettings {
         tls: None,
         ..encrypted(tls())
@@ -96,7 +104,7 @@ fn tls_on_one_side_only_is_said() {
     }
     let plain_there = CqlSettings {
         tls: Some(tls()),
-        ..settings("encrypted", ADMIN)
+        ..settings("guarded", ADMIN)
     };
     let why = refusal(&plain_there);
     says(&why, &[&plain_there.hosts[0], "speaks no TLS", "store_tls"]);

@@ -56,7 +56,7 @@ pub(crate) const TEST: [Need; 6] = [
 ];
 
 /// What a Cassandra of our own takes.
-pub(crate) const CASSANDRA: [Need; 2] = [
+pub(crate) const CASSANDRA: [Need; 3] = [
     Need {
         program: "java",
         package: "openjdk-17-jre-headless",
@@ -64,6 +64,10 @@ pub(crate) const CASSANDRA: [Need; 2] = [
     Need {
         program: "mvn",
         package: "maven",
+    },
+    Need {
+        program: "openssl",
+        package: "openssl",
     },
 ];
 

@@ -73,10 +73,12 @@ impl Place {
     /// A fresh folder on the disk of the build folder, removed when dropped.
     pub(crate) fn fresh(&self, name: &str) -> Result<TempDir> {
         let parent = self.kept("tmp")?;
-        tempfile::Builder::new()
+        let folder = tempfile::Builder::new()
             .prefix(&format!("{name}-"))
             .tempdir_in(&parent)
-            .context("cannot create a fresh folder")
+            .context("cannot create a fresh folder")?;
+        fresh().push(folder.path().to_path_buf());
+        Ok(folder)
     }
 
     /// The server's binary of a profile (`release` or `debug`).

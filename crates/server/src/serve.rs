@@ -171,8 +171,17 @@ pub(crate) fn open_engine(settings: &Settings) -> Result<Arc<Engine>, String> {
         token_window_ms: settings.token_window_ms,
         token_limit: settings.token_limit,
     };
-    let engine = Engine::open(engine_settings, world).map_err(|error| error.to_string())?;
-    Ok(Arc::new(engine))
+    loop {
+        match Engine::open(engine_settings.clone(), world.clone()) {
+            Ok(engine) => return Ok(Arc::new(engine)),
+            // A cluster may go away again between the two.
+            Err(tally_engine::Error::Unavailable(why)) if is_replicating(settings) => {
+                tracing::warn!(%why, "waiting for the store; nothing is served until it is there");
+                tokio::runtime::Handle::current().block_on(tokio::time::sleep(store::ASK_AGAIN));
+            }
+            Err(error) => return Err(error.to_string()),
+        }
+    }
 }
 
 /// What is left of the memory for the hot table, beside what the store takes. At least half.

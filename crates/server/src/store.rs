@@ -2,12 +2,15 @@
 //! with the store it began with, since its journal is numbered by it.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use tally_store::{Embedded, EmbeddedSettings, Store};
 
 use crate::config::Settings;
 use crate::identity;
 
+/// How long until a cluster that does not answer is asked again.
+pub(crate) const ASK_AGAIN: Duration = Duration::from_secs(1);
 /// The setting for the store in the data directory.
 pub(crate) const EMBEDDED: &str = "embedded";
 
@@ -71,14 +74,14 @@ mod cql {
     use std::sync::Arc;
     use std::time::Duration;
 
-    use tally_store::{Cql, CqlConsistency, CqlPartitions, CqlPassword, CqlSettings, Store, StoreError};
+    use tally_store::{
+        Cql, CqlConsistency, CqlIdentity, CqlPartitions, CqlPassword, CqlSettings, CqlTls, Store, StoreError,
+    };
 
-    use super::Opened;
-    use crate::config::{CqlOptions, Settings};
+    use super::{ASK_AGAIN, Opened};
+    use crate::config::{CqlOptions, Settings, TlsOptions};
     use crate::identity;
 
-    /// How long until a cluster that does not answer is asked again.
-    const ASK_AGAIN: Duration = Duration::from_secs(1);
     /// A walk over all tokens reads every partition of theirs, which is load on the cluster.
     const WALK_PAUSE_MS: u64 = 10 * 60_000;
 
@@ -119,7 +122,7 @@ mod cql {
                     }
                     tokio::runtime::Handle::current().block_on(tokio::time::sleep(ASK_AGAIN));
                 }
-                Err(error) => return Err(format!("store: {error}")),
+                Err(error) => return Err(format!("store: {error} (Tally stops: to wait does not mend this)")),
             }
         }
     }
@@ -137,6 +140,7 @@ mod cql {
             },
             replication: options.replication.clone(),
             user: user.map(|(user, password)| (user, CqlPassword::new(password.expose().to_owned()))),
+            tls: options.tls.clone().map(tls),
             request_timeout: Duration::from_millis(options.timeout_ms),
             connect_timeout: Duration::from_millis(options.connect_timeout_ms),
             requests_at_once: usize::try_from(options.requests).unwrap_or(usize::MAX),
@@ -147,5 +151,13 @@ mod cql {
             },
             ..settings
         })
+    }
+    fn tls(options: TlsOptions) -> CqlTls {
+        let identity = |(certificate, key)| CqlIdentity { certificate, key };
+        CqlTls {
+            authorities: options.authorities,
+            identity: options.identity.map(identity),
+            verify_host: options.verify_host,
+        }
     }
 }

@@ -17,7 +17,7 @@ mod store;
 
 pub use batch::{Address, Addresses, Batch, Row};
 #[cfg(feature = "cql")]
-pub use cql::{Cql, CqlConsistency, CqlPartitions, CqlPassword, CqlSettings};
+pub use cql::{Cql, CqlConsistency, CqlIdentity, CqlPartitions, CqlPassword, CqlSettings, CqlTls};
 #[cfg(feature = "embedded")]
 pub use embedded::{Embedded, EmbeddedSettings};
 pub use error::StoreError;

@@ -1,6 +1,7 @@
 //! A real Apache Cassandra that we started: its published jars, one to three nodes on 127.0.0.1, .2, .3, on fresh ports in a fresh
 //! folder. Guards: only what was started here is ended. Does not: look like a production cluster (heaps are as small as they work).
 
+mod certificates;
 mod copy;
 mod node;
 mod nodes;
@@ -17,6 +18,7 @@ use tempfile::TempDir;
 
 use crate::place::Place;
 use crate::{child, command, machine};
+use certificates::{Certificates, Identity};
 use node::Node;
 
 pub(crate) use steps::steps;
@@ -32,6 +34,8 @@ pub(crate) struct Shape {
     pub(crate) periodic: bool,
     /// With users and passwords (`cassandra`, `cassandra` is there at first).
     pub(crate) passwords: bool,
+    /// Its nodes' certificates name `localhost`, not their addresses.
+    pub(crate) named: bool,
 }
 
 impl Shape {
@@ -41,6 +45,7 @@ impl Shape {
             nodes,
             periodic: false,
             passwords: false,
+            named: false,
         }
     }
 }
@@ -50,6 +55,9 @@ impl Shape {
 pub(crate) struct Cluster {
     nodes: Vec<Node>,
     port: u16,
+    /// Where only TLS is spoken.
+    tls_port: u16,
+    certificates: Certificates,
     _folder: TempDir,
 }
 
@@ -62,7 +70,8 @@ impl Cluster {
         );
         let jars = jars(place)?;
         let folder = place.fresh("cassandra")?;
-        let (port, storage_port) = (free_port()?, free_port()?);
+        let (port, tls_port, storage_port) = (free_port()?, free_port()?, free_port()?);
+        let certificates = Certificates::new(&folder.path().join("certificates"))?;
         let mut nodes = Vec::new();
         for number in 1..=shape.nodes {
             let settings = node::Settings {
@@ -70,6 +79,9 @@ impl Cluster {
                 folder: folder.path().join(format!("node{number}")),
                 jars: jars.clone(),
                 port,
+                tls_port,
+                authority: certificates.authority().to_path_buf(),
+                keystore: certificates.node(number, &certified(number, shape))?,
                 storage_port,
                 jmx_port: free_port()?,
                 shape,
@@ -79,6 +91,8 @@ impl Cluster {
         Ok(Self {
             nodes,
             port,
+            tls_port,
+            certificates,
             _folder: folder,
         })
     }
@@ -90,8 +104,37 @@ impl Cluster {
 
     /// The nodes as `HOST,HOST:PORT`.
     pub(crate) fn hosts(&self) -> String {
+        self.hosts_at(self.port)
+    }
+
+    /// The nodes where they speak TLS only.
+    fn tls_hosts(&self) -> String {
+        self.hosts_at(self.tls_port)
+    }
+
+    fn hosts_at(&self, port: u16) -> String {
         let hosts: Vec<String> = self.nodes.iter().map(Node::host).collect();
-        format!("{}:{}", hosts.join(","), self.port)
+        format!("{}:{port}", hosts.join(","))
+    }
+
+    /// Where its nodes speak TLS only, with a keyspace.
+    pub(crate) fn tls_url(&self, keyspace: &str) -> String {
+        format!("cql://{}/{keyspace}", self.tls_hosts())
+    }
+
+    /// The settings that Tally needs there.
+    pub(crate) fn tls_settings(&self) -> Vec<String> {
+        let Identity { certificate, key } = self.certificates.client();
+        let path = |path: &Path| path.display().to_string();
+        [
+            ("--store-tls-ca", path(self.certificates.authority())),
+            ("--store-tls-certificate", path(&certificate)),
+            ("--store-tls-key", path(&key)),
+        ]
+        .into_iter()
+        .flat_map(|(name, value)| [name.to_owned(), value])
+        .chain(["--store-tls".to_owned()])
+        .collect()
     }
 
     /// How many copies of each row a keyspace may have.
@@ -126,6 +169,11 @@ pub(crate) fn cassandra(arguments: &[String]) -> Result<()> {
         cluster.url("tally"),
         cluster.copies()
     );
+    println!(
+        "by TLS {} with {}",
+        cluster.tls_url("tally"),
+        cluster.tls_settings().join(" ")
+    );
     loop {
         std::thread::sleep(Duration::from_hours(1));
     }
@@ -157,6 +205,15 @@ fn jars(place: &Place) -> Result<PathBuf> {
 
 fn has_jar(folder: &Path) -> Result<bool> {
     Ok(folder.join(format!("cassandra-all-{VERSION}.jar")).try_exists()?)
+}
+
+/// The name in a node's certificate.
+fn certified(number: usize, shape: Shape) -> String {
+    if shape.named {
+        "DNS:localhost".to_owned()
+    } else {
+        format!("IP:{}", node::host(number))
+    }
 }
 
 /// A port that nobody listened on a moment ago.

@@ -25,6 +25,11 @@ pub(super) struct Settings {
     pub(super) folder: PathBuf,
     pub(super) jars: PathBuf,
     pub(super) port: u16,
+    pub(super) tls_port: u16,
+    /// Whom it believes.
+    pub(super) authority: PathBuf,
+    /// Its key and certificate.
+    pub(super) keystore: PathBuf,
     pub(super) storage_port: u16,
     pub(super) jmx_port: u16,
     pub(super) shape: Shape,
@@ -106,9 +111,14 @@ impl Node {
     }
 }
 
+/// The address of the node of this number.
+pub(super) fn host(number: usize) -> String {
+    format!("127.0.0.{number}")
+}
+
 impl Settings {
     fn host(&self) -> String {
-        format!("127.0.0.{}", self.number)
+        host(self.number)
     }
 
     fn log(&self) -> PathBuf {
@@ -138,6 +148,9 @@ impl Settings {
         YAML.replace("{ROOT}", &self.folder.display().to_string())
             .replace("{ADDRESS}", &self.host())
             .replace("{PORT}", &self.port.to_string())
+            .replace("{TLS_PORT}", &self.tls_port.to_string())
+            .replace("{KEYSTORE}", &self.keystore.display().to_string())
+            .replace("{AUTHORITY}", &self.authority.display().to_string())
             .replace("{STORAGE_PORT}", &self.storage_port.to_string())
             .replace("{COMMITLOG}", commit_log)
             .replace("{AUTHENTICATOR}", authenticator)

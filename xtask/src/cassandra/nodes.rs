@@ -27,7 +27,12 @@ pub(super) fn share(place: &Place, binary: &Path, cluster: &Cluster) -> Result<(
     let first = Tally::start(&setup("one"))?;
     sample::count(place, &first)?;
     let sampled = value(&first.resp, KEY)?;
-    let second = Tally::start(&setup("two"))?;
+    // This one by TLS: the others' addresses are in their certificates.
+    let mut encrypted = Setup::new(binary, &folder.path().join("two"))
+        .on(Some(&cluster.tls_url("nodes")))
+        .ack("disk");
+    encrypted.settings.extend(cluster.tls_settings());
+    let second = Tally::start(&encrypted)?;
     let third = Tally::start(&setup("three"))?;
     // Another node, with an empty disk, has all of it.
     sample::exact(place, &third)?;

@@ -14,7 +14,7 @@ use std::fmt;
 pub(crate) use fuzz::fuzz;
 pub(crate) use kind::duration_ms;
 pub(crate) use layers::Flags;
-pub(crate) use settings::{CqlOptions, Secret, Settings};
+pub(crate) use settings::{CqlOptions, Secret, Settings, TlsOptions};
 pub(crate) use show::{markdown, shown};
 
 /// Why the configuration is refused, in one line.

@@ -46,6 +46,8 @@ pub(crate) struct Settings {
 pub(crate) struct CqlOptions {
     pub(crate) user: Option<String>,
     pub(crate) password: Option<Secret>,
+    /// `None`: connections are not encrypted.
+    pub(crate) tls: Option<TlsOptions>,
     pub(crate) data_centre: Option<String>,
     pub(crate) is_global: bool,
     pub(crate) replication: Option<String>,
@@ -54,6 +56,15 @@ pub(crate) struct CqlOptions {
     pub(crate) timeout_ms: u64,
     pub(crate) connect_timeout_ms: u64,
     pub(crate) requests: u64,
+}
+
+/// How connections to a `cql://` store are encrypted.
+#[derive(Clone, Debug)]
+pub(crate) struct TlsOptions {
+    pub(crate) authorities: PathBuf,
+    /// Certificate and key.
+    pub(crate) identity: Option<(PathBuf, PathBuf)>,
+    pub(crate) verify_host: bool,
 }
 
 /// A text that does not show itself.
@@ -130,6 +141,7 @@ fn cql(raw: &Checked<'_>) -> Result<CqlOptions, ConfigError> {
     let options = CqlOptions {
         user: some("store_user"),
         password: secret(raw, "store_password", "store_password_file")?,
+        tls: tls(raw)?,
         data_centre: some("store_data_centre"),
         is_global: raw.text("store_consistency") == "global",
         replication: some("store_replication"),
@@ -145,6 +157,41 @@ fn cql(raw: &Checked<'_>) -> Result<CqlOptions, ConfigError> {
         ));
     }
     Ok(options)
+}
+
+fn tls(raw: &Checked<'_>) -> Result<Option<TlsOptions>, ConfigError> {
+    if raw.text("store_tls") != "true" {
+        let of_no_use = ["store_tls_ca", "store_tls_certificate", "store_tls_key"]
+            .into_iter()
+            .find(|name| raw.path(name).is_some());
+        // Whoever sets them means to encrypt.
+        return match of_no_use {
+            Some(name) => Err(ConfigError(format!(
+                "{name} is set and store_tls is false: nothing would be encrypted; set store_tls to true, or leave {name}"
+            ))),
+            None => Ok(None),
+        };
+    }
+    let Some(authorities) = raw.path("store_tls_ca") else {
+        return Err(ConfigError(
+            "store_tls needs store_tls_ca: the file with the certificates of the authorities that vouch for the nodes"
+                .to_owned(),
+        ));
+    };
+    let identity = match (raw.path("store_tls_certificate"), raw.path("store_tls_key")) {
+        (Some(certificate), Some(key)) => Some((certificate, key)),
+        (None, None) => None,
+        _ => {
+            return Err(ConfigError(
+                "store_tls_certificate and store_tls_key go together; set both or none".to_owned(),
+            ));
+        }
+    };
+    Ok(Some(TlsOptions {
+        authorities,
+        identity,
+        verify_host: raw.text("store_tls_verify_host") == "true",
+    }))
 }
 
 fn limits(raw: &Checked<'_>) -> Limits {

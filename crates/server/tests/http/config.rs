@@ -136,3 +136,29 @@ fn wrong_settings_are_refused_by_name() {
             .contains("TALLY_SERVICE_HOST is no setting and is ignored")
     );
 }
+
+#[test]
+fn settings_of_tls_that_do_not_go_together_are_refused() {
+    for (flags, why) in [
+        (&["--store-tls"][..], "store_tls needs store_tls_ca"),
+        (&["--store-tls-ca", "ca.pem"], "nothing would be encrypted"),
+        (
+            &[
+                "--store-tls",
+                "--store-tls-ca",
+                "ca.pem",
+                "--store-tls-key",
+                "tally.key",
+            ],
+            "store_tls_certificate and store_tls_key go together",
+        ),
+    ] {
+        let output = tally().arg("serve").args(flags).output().unwrap();
+        let said = String::from_utf8(output.stderr).unwrap();
+        assert_eq!(output.status.code(), Some(2), "{said}");
+        assert!(
+            said.contains(why) && said.lines().count() == 1,
+            "{why:?} is not in {said:?}"
+        );
+    }
+}

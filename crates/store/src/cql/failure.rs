@@ -5,6 +5,7 @@ use scylla::errors::{
     DbError, ExecutionError, IntoRowsResultError, NewSessionError, PrepareError, RequestAttemptError, RowsError,
 };
 
+use super::{CqlSettings, handshake};
 use crate::StoreError;
 
 /// An error of a request.
@@ -49,11 +50,28 @@ fn attempt(error: &RequestAttemptError) -> Option<(&DbError, &str)> {
     }
 }
 
+/// Of a request at a start: a right that is missing is the operator's to grant before Tally can begin.
+pub(super) fn at_start(error: &impl Failure) -> StoreError {
+    match error.said() {
+        Some((DbError::Unauthorized, said)) if !said.contains(UNABLE) => StoreError::Refused(format!(
+            "the user may not do what Tally needs: {said}; grant it SELECT and MODIFY on the keyspace, and CREATE where Tally is to create it"
+        )),
+        _ => of(error),
+    }
+}
+
+/// What Cassandra says when it could not read users or rights: too few nodes that hold them answered.
+const UNABLE: &str = "Unable to perform auth";
+
 /// Of any request.
 pub(super) fn of(error: &impl Failure) -> StoreError {
     match error.said() {
-        Some((DbError::Unauthorized, said)) => StoreError::Refused(format!(
-            "the user may not do what Tally needs: {said}; grant it SELECT and MODIFY on the keyspace, and CREATE where Tally is to create it"
+        Some((DbError::Unauthorized, said)) if said.contains(UNABLE) => StoreError::Unavailable(format!(
+            "the cluster cannot look up what the user may do: {said}; nothing of it was applied"
+        )),
+        // It was there at the start: who took it away may give it back, and meanwhile the journal keeps everything.
+        Some((DbError::Unauthorized, said)) => StoreError::Unavailable(format!(
+            "the user may not do what Tally needs: {said}; nothing of it was applied, and it goes on when SELECT and MODIFY on the keyspace are granted"
         )),
         Some((DbError::Unavailable { required, alive, .. }, _)) => StoreError::Unavailable(format!(
             "the cluster lacks nodes: {required} replicas must answer and {alive} live"
@@ -88,17 +106,26 @@ pub(super) fn is_unknown(error: &ExecutionError) -> bool {
 }
 
 /// Of a connection to the cluster.
-pub(super) fn connect(error: &NewSessionError, hosts: &[String]) -> StoreError {
+pub(super) fn connect(error: &NewSessionError, settings: &CqlSettings) -> StoreError {
     // The driver wraps what a node said in several layers, of which the innermost is said here.
     let all = format!("{error:?}");
+    if all.contains(UNABLE) {
+        return StoreError::Unavailable(format!(
+            "{} cannot look up users: too few of the nodes that hold them answer",
+            settings.hosts.join(",")
+        ));
+    }
     if all.contains("AuthenticationError") || all.contains("MissingAuthentication") {
         return StoreError::Refused(
             "the cluster did not take the user and password; set the store's user and password".into(),
         );
     }
+    if let Some(error) = handshake::failure(error, settings) {
+        return error;
+    }
     match error {
         NewSessionError::IllegalConfig(text) => StoreError::Refused(format!("the store's settings: {text}")),
-        error => StoreError::Unavailable(format!("no node of {} answers: {error}", hosts.join(","))),
+        error => StoreError::Unavailable(format!("no node of {} answers: {error}", settings.hosts.join(","))),
     }
 }
 

@@ -5,6 +5,7 @@
 //! conditional writes only (3), statements within the CQL rules (`statements`). Does not: batch over partitions, count, expire.
 
 mod failure;
+mod handshake;
 mod names;
 mod partition;
 mod read;
@@ -14,6 +15,7 @@ mod session;
 mod settings;
 mod statements;
 mod swap;
+mod tls;
 mod walk;
 mod write;
 
@@ -24,6 +26,7 @@ use scylla::client::session::Session;
 use tokio::runtime::{Builder, Runtime};
 
 pub use settings::{CqlConsistency, CqlPartitions, CqlPassword, CqlSettings};
+pub use tls::{CqlIdentity, CqlTls};
 
 use crate::{Addresses, Batch, NameCursor, Order, Range, Store, StoreError, Swap, Swapped, Table, Visit};
 use partition::Partitions;

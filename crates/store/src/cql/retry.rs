@@ -14,19 +14,27 @@ const TRIES: u32 = 6;
 const PAUSE: Duration = Duration::from_millis(50);
 
 /// Sends a request until it is answered, or has failed so often, or in another way than by an overload.
-pub(super) async fn retried<T>(mut send: impl AsyncFnMut() -> Result<T, ExecutionError>) -> Result<T, StoreError> {
+pub(super) async fn retried<T>(send: impl AsyncFnMut() -> Result<T, ExecutionError>) -> Result<T, StoreError> {
+    answered(send).await.map_err(|error| failure::of(&error))
+}
+
+/// The same before the store is open.
+pub(super) async fn retried_at_start<T>(send: impl AsyncFnMut() -> Result<T, ExecutionError>) -> Result<T, StoreError> {
+    answered(send).await.map_err(|error| failure::at_start(&error))
+}
+
+async fn answered<T>(mut send: impl AsyncFnMut() -> Result<T, ExecutionError>) -> Result<T, ExecutionError> {
     let mut pause = PAUSE;
     for _ in 1..TRIES {
         match send().await {
-            Ok(answer) => return Ok(answer),
             Err(error) if is_overload(&error) => {
                 tokio::time::sleep(pause).await;
                 pause = pause.saturating_mul(2);
             }
-            Err(error) => return Err(failure::of(&error)),
+            answer => return answer,
         }
     }
-    send().await.map_err(|error| failure::of(&error))
+    send().await
 }
 
 fn is_overload(error: &ExecutionError) -> bool {

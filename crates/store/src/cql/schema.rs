@@ -7,7 +7,7 @@ use scylla::statement::Consistency;
 use scylla::statement::unprepared::Statement;
 
 use super::partition::Partitions;
-use super::retry::retried;
+use super::retry::retried_at_start;
 use super::{CqlConsistency, CqlPartitions, CqlSettings, failure, session, statements};
 use crate::{StoreError, Table};
 
@@ -141,7 +141,7 @@ async fn create(session: &Session, text: String) -> Result<(), StoreError> {
     session
         .query_unpaged(statement, ())
         .await
-        .map_err(|error| failure::of(&error))?;
+        .map_err(|error| failure::at_start(&error))?;
     Ok(())
 }
 
@@ -182,7 +182,7 @@ impl<'s> Meta<'s> {
             Ok(_) => {}
             // Settled by the read.
             Err(error) if failure::is_unknown(&error) => {}
-            Err(error) => return Err(failure::of(&error)),
+            Err(error) => return Err(failure::at_start(&error)),
         }
         let said = self.said(&self.settle, what).await?;
         said.ok_or_else(|| {
@@ -191,7 +191,7 @@ impl<'s> Meta<'s> {
     }
 
     async fn said(&self, get: &Statement, what: &str) -> Result<Option<String>, StoreError> {
-        let rows = retried(async || self.session.query_unpaged(get.clone(), (what,)).await)
+        let rows = retried_at_start(async || self.session.query_unpaged(get.clone(), (what,)).await)
             .await?
             .into_rows_result()
             .map_err(|error| failure::rows(&error))?;
@@ -206,7 +206,7 @@ fn rows(
     answer: Result<scylla::response::query_result::QueryResult, scylla::errors::ExecutionError>,
 ) -> Result<QueryRowsResult, StoreError> {
     answer
-        .map_err(|error| failure::of(&error))?
+        .map_err(|error| failure::at_start(&error))?
         .into_rows_result()
         .map_err(|error| failure::rows(&error))
 }

@@ -12,7 +12,7 @@ use scylla::policies::load_balancing::{DefaultPolicy, NodeIdentifier, SingleTarg
 use scylla::statement::unprepared::Statement;
 use scylla::statement::{Consistency, SerialConsistency};
 
-use super::{CqlConsistency, CqlSettings, failure};
+use super::{CqlConsistency, CqlSettings, failure, tls};
 use crate::StoreError;
 
 /// Where a node says how its commit log is synced: Cassandra, ScyllaDB.
@@ -65,10 +65,13 @@ pub(super) async fn connect(settings: &CqlSettings) -> Result<Connected, StoreEr
     if let Some((user, password)) = &settings.user {
         builder = builder.user(user, password.text());
     }
+    if let Some(tls) = &settings.tls {
+        builder = builder.tls_context(Some(tls::config(tls, &settings.hosts)?));
+    }
     let session = builder
         .build()
         .await
-        .map_err(|error| failure::connect(&error, &settings.hosts))?;
+        .map_err(|error| failure::connect(&error, settings))?;
     if session
         .get_cluster_state()
         .get_nodes_info()

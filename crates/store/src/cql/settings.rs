@@ -3,6 +3,7 @@
 use std::fmt;
 use std::time::Duration;
 
+use super::CqlTls;
 use crate::StoreError;
 
 /// The port of CQL where the URL names none.
@@ -28,6 +29,8 @@ pub struct CqlSettings {
     pub replication: Option<String>,
     /// User and password.
     pub user: Option<(String, CqlPassword)>,
+    /// How connections are encrypted; `None`: not at all.
+    pub tls: Option<CqlTls>,
     /// How long a request may take.
     pub request_timeout: Duration,
     /// How long a connection may take.
@@ -144,6 +147,7 @@ impl CqlSettings {
             consistency: CqlConsistency::default(),
             replication: None,
             user: None,
+            tls: None,
             request_timeout: Duration::from_secs(10),
             connect_timeout: Duration::from_secs(5),
             requests_at_once: 32,
@@ -170,11 +174,20 @@ fn port_of(host: &str) -> Option<u16> {
     if bare_v6 { None } else { port.parse().ok() }
 }
 
-fn is_host(host: &str) -> bool {
-    let name = match port_of(host) {
+/// The host before its port, an IPv6 address without its brackets.
+pub(super) fn name_of(host: &str) -> &str {
+    without_port(host).trim_matches(['[', ']'])
+}
+
+fn without_port(host: &str) -> &str {
+    match port_of(host) {
         Some(_) => host.rsplit_once(':').map_or("", |(name, _)| name),
         None => host,
-    };
+    }
+}
+
+fn is_host(host: &str) -> bool {
+    let name = without_port(host);
     let v6 = name.starts_with('[') && name.ends_with(']');
     let bytes = |byte: u8| byte.is_ascii_alphanumeric() || b".-_".contains(&byte) || (v6 && b":[]%".contains(&byte));
     !name.is_empty() && name.bytes().all(bytes)
@@ -193,6 +206,9 @@ mod tests {
         assert_eq!(hosts("cql://one/t"), ["one:9042"]);
         assert_eq!(hosts("cql://a:1,b:2/t"), ["a:1", "b:2"]);
         assert_eq!(hosts("cql://[::1],[::2]:7/t"), ["[::1]:7", "[::2]:7"]);
+        for (host, name) in [("one:9042", "one"), ("[::1]:7", "::1"), ("10.0.0.1:1", "10.0.0.1")] {
+            assert_eq!(name_of(host), name);
+        }
         for wrong in [
             "cql://one",
             "one/tally",

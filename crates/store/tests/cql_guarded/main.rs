@@ -1,13 +1,24 @@
-//! What a cluster refuses, and what is refused of a cluster: on one real node with users, passwords and a periodic commit log, which
-//! `cargo xtask test` starts. `TALLY_TEST_CQL_GUARDED` names it. Without one it fails.
-#![expect(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "tests")]
+//! What a cluster refuses, and what is refused of a cluster: on one real node with users, passwords, TLS and a periodic commit log, which
+//! `cargo xtask test` starts and names in variables. Without one it fails.
+#![expect(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    clippy::disallowed_methods,
+    reason = "tests, of a real node on the real clock"
+)]
 
+mod tls;
+
+use std::sync::RwLock;
 use std::time::Duration;
 
 use scylla::client::session::Session;
 use scylla::client::session_builder::SessionBuilder;
 use tally_store::{Address, Batch, Cql, CqlPartitions, CqlPassword, CqlSettings, Order, Row, Store, StoreError, Table};
 
+/// Held by tests that share the node, alone by the one that takes its users away.
+static ORDER: RwLock<()> = RwLock::new(());
 /// The node, `HOST:PORT`.
 const HOST: &str = "TALLY_TEST_CQL_GUARDED";
 /// Who is there in a new cluster.
@@ -16,8 +27,12 @@ const ADMIN: (&str, &str) = ("cassandra", "cassandra");
 const PATIENCE: u32 = 300;
 const MOMENT: Duration = Duration::from_millis(100);
 
+fn variable(name: &str) -> String {
+    std::env::var(name).expect("needs a node: `cargo xtask test --only cassandra` starts one")
+}
+
 fn settings(keyspace: &str, (user, password): (&str, &str)) -> CqlSettings {
-    let host = std::env::var(HOST).expect("needs a node: `cargo xtask test --only cassandra` starts one");
+    let host = variable(HOST);
     CqlSettings {
         user: Some((user.to_owned(), CqlPassword::new(password.to_owned()))),
         accept_periodic: true,
@@ -57,7 +72,7 @@ struct Admin {
 
 impl Admin {
     fn connect() -> Self {
-        let host = std::env::var(HOST).expect("needs a node: `cargo xtask test --only cassandra` starts one");
+        let host = variable(HOST);
         let runtime = tokio::runtime::Builder::new_multi_thread()
             .worker_threads(1)
             .enable_all()
@@ -81,16 +96,13 @@ impl Admin {
             .block_on(self.session.query_unpaged(statement, ()))
             .unwrap();
     }
-
-    fn pause(&self) {
-        self.runtime.block_on(tokio::time::sleep(MOMENT));
-    }
 }
 
 /// One user after the other: no password, a wrong one, the right one on a log that is periodic, that accepted, a user without rights, one who
 /// may read only. Each is told what is wrong, and no message holds a password.
 #[test]
 fn each_refusal_says_what_is_wrong() {
+    let _others = ORDER.read().unwrap();
     let admin = Admin::connect();
     let nobody = CqlSettings {
         user: None,
@@ -118,19 +130,71 @@ fn each_refusal_says_what_is_wrong() {
     let why = refusal(&reader("another"));
     assert!(why.contains("CREATE") && why.contains("grant"), "{why}");
     admin.does("GRANT SELECT ON KEYSPACE guarded TO reader");
-    let store = (0..PATIENCE)
-        .find_map(|_| match Cql::open(&reader("guarded")) {
-            Ok(store) => Some(store),
-            Err(StoreError::Refused(_)) => {
-                admin.pause();
-                None
-            }
-            Err(error) => panic!("{error}"),
-        })
-        .expect("the right to read was never noticed");
-    let why = match store.put(&one_row(), Order::Any) {
-        Err(StoreError::Refused(why)) => why,
-        other => panic!("{other:?}"),
-    };
+    let store = sooner_or_later("the right to read", || match Cql::open(&reader("guarded")) {
+        Err(StoreError::Refused(_)) => None,
+        opened => Some(opened.unwrap()),
+    });
+    let why = unavailable(store.put(&one_row(), Order::Any));
     assert!(why.contains("MODIFY") && why.contains("reader"), "{why}");
+    // Whoever took it away may give it back: nothing has to be started again.
+    admin.does("GRANT MODIFY ON KEYSPACE guarded TO reader");
+    sooner_or_later("the right to write", || store.put(&one_row(), Order::Any).ok());
+}
+
+/// With more copies of users and rights asked for than there are nodes, none can be looked up, as where most of the nodes that hold them are
+/// down: Cassandra says that the user is not authorised, and means that it does not know. Both what runs and what starts waits.
+#[test]
+fn users_that_cannot_be_looked_up_are_no_refusal() {
+    let _alone = ORDER.write().unwrap();
+    let admin = Admin::connect();
+    admin.does("CREATE ROLE counter WITH PASSWORD = 'counting' AND LOGIN = true");
+    let counter = settings("guarded", ("counter", "counting"));
+    Cql::open(&settings("guarded", ADMIN)).unwrap();
+    admin.does("GRANT SELECT ON KEYSPACE guarded TO counter");
+    admin.does("GRANT MODIFY ON KEYSPACE guarded TO counter");
+    let store = sooner_or_later("the rights", || Cql::open(&counter).ok());
+    store.put(&one_row(), Order::Any).unwrap();
+
+    let copies = |copies: usize| {
+        admin.does(&format!(
+            "ALTER KEYSPACE system_auth WITH replication = {{'class': 'NetworkTopologyStrategy', 'datacenter1': {copies}}}"
+        ));
+    };
+    copies(3);
+    let why = sooner_or_later("rights that are forgotten", || {
+        store
+            .put(&one_row(), Order::Any)
+            .err()
+            .map(|error| unavailable(Err(error)))
+    });
+    assert!(
+        why.contains("look up") && why.contains("nothing of it was applied"),
+        "{why}"
+    );
+    let why = sooner_or_later("a user that is forgotten", || {
+        Cql::open(&counter).err().map(|error| unavailable(Err(error)))
+    });
+    assert!(why.contains("look up"), "{why}");
+    copies(1);
+    sooner_or_later("rights that can be looked up", || {
+        store.put(&one_row(), Order::Any).ok()
+    });
+    sooner_or_later("the administrator", || Cql::open(&settings("guarded", ADMIN)).ok());
+}
+
+fn unavailable(answer: Result<(), StoreError>) -> String {
+    match answer {
+        Err(StoreError::Unavailable(why)) => why,
+        other => panic!("{other:?}"),
+    }
+}
+
+fn sooner_or_later<T>(what: &str, mut ask: impl FnMut() -> Option<T>) -> T {
+    for _ in 0..PATIENCE {
+        if let Some(answer) = ask() {
+            return answer;
+        }
+        std::thread::sleep(MOMENT);
+    }
+    panic!("waited in vain for {what}");
 }

@@ -3,8 +3,8 @@
 use proptest::collection::vec;
 use proptest::prelude::*;
 use tally_counter::{
-    Acknowledgement, Cell, Chunk, Consistency, CounterRow, Figures, Generation, Head, History, Keep, Left, Minute,
-    Outcome, Policy, Position, StartId, Step, Template, Window, WriterId, WriterNumber, WriterRow, WriterState,
+    Acknowledgement, Bounds, Cell, Chunk, Consistency, CounterRow, Figures, Generation, Head, History, Keep, Left,
+    Minute, Outcome, Policy, Position, StartId, Step, Template, Window, WriterId, WriterNumber, WriterRow, WriterState,
 };
 
 /// So many cases; a failure prints its values and becomes a named test, no file.
@@ -181,14 +181,16 @@ pub(crate) fn policy() -> impl Strategy<Value = Policy> {
         (keep(), keep(), keep()),
         prop::option::of(count()),
         template,
+        (prop::option::of(any::<i64>()), prop::option::of(any::<i64>())),
     )
         .prop_map(
-            |(consistency, acknowledgement, (minutes, hours, days), lateness_ms, template)| Policy {
+            |(consistency, acknowledgement, (minutes, hours, days), lateness_ms, template, (min, max))| Policy {
                 consistency,
                 acknowledgement,
                 history: History { minutes, hours, days },
                 lateness_ms,
                 template: Template::parse("req", template).ok(),
+                bounds: Bounds { min, max },
             },
         )
 }

@@ -229,13 +229,17 @@ fn a_name_of_an_ended_life_that_comes_back_late_is_no_drift_and_is_swept_again()
             writes_repeat: 1_000,
             ..Faults::none()
         });
-        keys.iter().for_each(|key| add(&engine, key, 1));
+        for key in &keys {
+            add(&engine, key, 1);
+        }
         engine.round().unwrap();
         bench.store.set_faults(Faults {
             removals_forgotten: 1_000,
             ..Faults::none()
         });
-        keys.iter().for_each(|key| delete(&engine, key));
+        for key in &keys {
+            delete(&engine, key);
+        }
         engine.round().unwrap();
         bench.breaks_no_more();
         bench.store.settle();

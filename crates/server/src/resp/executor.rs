@@ -11,13 +11,14 @@ use tokio::io::AsyncWriteExt;
 use tokio::net::TcpStream;
 use tokio::sync::watch;
 
+use super::admission::{Rejected, checked};
 use super::batch::Batch;
-use super::command::handshake::{self, NO_AUTH};
+use super::command::handshake;
 use super::command::{flush, history, info, is, query, scan, tally};
 use super::fault::{Fault, NOT_IN_TRANSACTION};
 use super::linger;
 use super::parser::{Args, Parser, ProtocolError};
-use super::registry::{self, Action, Control, Spec, Wait};
+use super::registry::{Action, Control, Wait};
 use super::reply::Reply;
 use super::session::Session;
 use super::shared::Shared;
@@ -230,22 +231,9 @@ impl Executor {
 
     /// Carries out the commands on strong counters from here on; answers the number of the first that is none.
     async fn strong_run(&mut self, parser: &Parser, input: &[u8], from: usize) -> usize {
-        let shared = &self.session.shared;
-        let mut run = StrongRun::new(shared, self.session.protocol);
-        let mut number = from;
-        while number < parser.len() && run.has_room() {
-            let args = parser.command(input, number);
-            let Ok(spec) = checked(args, self.session.authenticated) else {
-                break;
-            };
-            let Ok(Some(part)) = strong::part_of(shared, spec, args) else {
-                break;
-            };
-            run.push(part, spec, args);
-            number = number.saturating_add(1);
-        }
+        let (run, after) = StrongRun::of(&self.session, parser, input, from);
         run.carry_out(&mut self.output).await;
-        number
+        after
     }
 
     fn reply(&mut self) -> Reply<'_> {
@@ -498,41 +486,4 @@ async fn carry_out(
         }
     }
     turned
-}
-
-/// Why a command is not looked at any further.
-enum Rejected {
-    Fault(Fault),
-    /// A browser, or something that was led to believe that this is a web server.
-    Http,
-}
-
-impl From<Fault> for Rejected {
-    fn from(fault: Fault) -> Self {
-        Self::Fault(fault)
-    }
-}
-
-/// The command, if it exists, has as many arguments as it takes, and may be called.
-fn checked(args: Args<'_>, authenticated: bool) -> Result<&'static Spec, Rejected> {
-    if args.is_inline() && is_http(args) {
-        return Err(Rejected::Http);
-    }
-    let spec = match registry::find(args.at(0)) {
-        Some(spec) => spec,
-        None if is(args.at(0), "post") || is(args.at(0), "host:") => return Err(Rejected::Http),
-        None => return Err(Fault::unknown(args.iter()).into()),
-    };
-    if !spec.takes(args.len()) {
-        return Err(Fault::arity(spec.name).into());
-    }
-    if !authenticated && !spec.needs_no_auth() {
-        return Err(NO_AUTH.into());
-    }
-    Ok(spec)
-}
-
-/// Whether a typed line is the first of an HTTP request.
-fn is_http(args: Args<'_>) -> bool {
-    args.len() == 3 && args.at(2).starts_with(b"HTTP/1.")
 }

@@ -4,6 +4,7 @@
 //! [`registry`], lets its family in [`command`] take it apart into a [`batch`], takes one turn of the engine for the batch, and sends
 //! the replies when the turn is acknowledged. No allocation, task or lock a command. What it must not do: know how counting works.
 
+mod admission;
 mod batch;
 mod command;
 mod connection;

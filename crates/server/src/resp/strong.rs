@@ -12,11 +12,13 @@ use std::task::Poll;
 use tally_counter::Key;
 use tally_engine::StrongPart;
 
+use super::admission::checked;
 use super::batch::{Batch, Op};
 use super::fault::Fault;
-use super::parser::Args;
+use super::parser::{Args, Parser};
 use super::registry::{Action, Spec};
 use super::reply::{Protocol, Reply};
+use super::session::Session;
 use super::shared::Shared;
 
 /// Commands of one run.
@@ -69,22 +71,31 @@ struct Group {
 }
 
 impl StrongRun {
-    pub(super) fn new(shared: &Arc<Shared>, protocol: Protocol) -> Self {
-        Self {
-            shared: Arc::clone(shared),
-            protocol,
+    /// The commands from `from` on, as far as they are on strong counters; and the number of the first that is none.
+    pub(super) fn of(session: &Session, parser: &Parser, input: &[u8], from: usize) -> (Self, usize) {
+        let mut run = Self {
+            shared: Arc::clone(&session.shared),
+            protocol: session.protocol,
             groups: BTreeMap::new(),
             commands: 0,
+        };
+        let mut number = from;
+        while number < parser.len() && run.commands < MOST {
+            let args = parser.command(input, number);
+            let Ok(spec) = checked(args, session.authenticated) else {
+                break;
+            };
+            let Ok(Some(part)) = part_of(&session.shared, spec, args) else {
+                break;
+            };
+            run.push(part, spec, args);
+            number = number.saturating_add(1);
         }
-    }
-
-    /// Whether it takes another one.
-    pub(super) fn has_room(&self) -> bool {
-        self.commands < MOST
+        (run, number)
     }
 
     /// Takes a command of this partition.
-    pub(super) fn push(&mut self, part: StrongPart, spec: &Spec, args: Args<'_>) {
+    fn push(&mut self, part: StrongPart, spec: &Spec, args: Args<'_>) {
         let group = self.groups.entry(part).or_insert_with(|| Group {
             batch: self.shared.batch(),
             places: Vec::new(),

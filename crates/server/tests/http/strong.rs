@@ -143,8 +143,8 @@ fn they_are_seen_everywhere() {
 /// The replies to some commands, which are sent at once.
 fn commands(server: &Server, lines: &[&str]) -> Vec<String> {
     let mut stream = TcpStream::connect(&server.resp).unwrap();
-    let all: String = lines.iter().map(|line| format!("{line}\r\n")).collect();
-    stream.write_all(format!("{all}QUIT\r\n").as_bytes()).unwrap();
+    let all = [lines, &["QUIT", ""]].concat().join("\r\n");
+    stream.write_all(all.as_bytes()).unwrap();
     BufReader::new(stream).lines().map(Result::unwrap).collect()
 }
 

@@ -15,6 +15,9 @@ use crate::{StoreError, Table};
 const VERSION: u32 = 1;
 /// Copies of a row in a keyspace that Tally creates, where the data centre has so many nodes.
 const COPIES: usize = 3;
+/// How often, and how far apart, a table is looked for that is being created.
+const LOOKS: usize = 100;
+const LOOK: std::time::Duration = std::time::Duration::from_millis(100);
 /// How long the cluster may take to create something.
 const CREATE_TIMEOUT: std::time::Duration = std::time::Duration::from_mins(1);
 
@@ -41,7 +44,7 @@ pub(super) async fn open(
         .await?;
     }
     let meta = Meta::new(session, settings).await?;
-    let version = meta.agree("version", &VERSION.to_string()).await?;
+    let version = meta.version().await?;
     if version.parse::<u32>().ok() != Some(VERSION) {
         return Err(StoreError::Refused(format!(
             "the keyspace {keyspace} has format {version}, this Tally reads {VERSION}; start a newer Tally on it"
@@ -169,6 +172,17 @@ impl<'s> Meta<'s> {
             get,
             settle,
         })
+    }
+
+    /// The format. Where another node has just created the table, the one that is asked may have heard of it and not have it yet.
+    async fn version(&self) -> Result<String, StoreError> {
+        for _ in 0..LOOKS {
+            match self.agree("version", &VERSION.to_string()).await {
+                Err(StoreError::Refused(why)) if why.contains("does not exist") => tokio::time::sleep(LOOK).await,
+                said => return said,
+            }
+        }
+        self.agree("version", &VERSION.to_string()).await
     }
 
     /// What is said, which from now on is this unless something was said before.

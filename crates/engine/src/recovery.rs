@@ -100,7 +100,7 @@ impl Engine {
             pass: None,
             mends: None,
         };
-        let strong = Strong::new(&settings, std::sync::Arc::clone(&world.store), seed);
+        let strong = Strong::new(&settings, std::sync::Arc::clone(&world.store), seed, own.row.start);
         let engine = Self {
             settings,
             world,

@@ -27,6 +27,9 @@ const ATTEMPTS: usize = 100;
 /// The pause after an error of the store.
 const PAUSE: Duration = Duration::from_millis(100);
 
+/// The row that would say so is written by both.
+const TWIN: &str = "another start of this node changes the same strong counters, and hides what became of it";
+
 /// Tokens that one batch looks at.
 const TOKENS: usize = 256;
 /// The time between two walks over a partition's tokens.
@@ -146,7 +149,7 @@ impl Engine {
     fn send(&self, rows: &PartRows<'_>, slot: u16, known: &Known, closing: &Closing, mut collected: Collected) -> End {
         let next = Version {
             position: closing.cut,
-            batch: self.world.random.next(),
+            batch: self.strong.batch(self.world.random.next()),
             kept: closing.kept.clone(),
         };
         let bytes = next.encoded();
@@ -173,6 +176,7 @@ impl Engine {
             let newest = || Known {
                 version: next.clone(),
                 bytes: Some(bytes.clone()),
+                applied: Some(next.batch),
             };
             match self.world.store.swap(swap) {
                 Ok(Swapped::Applied) => return End::Newest(newest()),
@@ -182,7 +186,8 @@ impl Engine {
                 Ok(Swapped::Refused(_)) if !sent_before => return End::Moved,
                 Ok(Swapped::Refused(_)) => match rows.applied(node) {
                     Ok(Some(batch)) if batch == next.batch => return End::Passed,
-                    Ok(_) => return End::Moved,
+                    Ok(batch) if batch == known.applied || self.strong.is_own(batch) => return End::Moved,
+                    Ok(_) => return End::Unknown(TWIN.to_owned()),
                     Err(error) => why = error.to_string(),
                 },
                 Ok(Swapped::Unknown) => "the store did not say whether it applied it".clone_into(&mut why),

@@ -9,6 +9,8 @@
 mod commit;
 mod part;
 mod rows;
+#[cfg(test)]
+mod tests;
 mod ticket;
 mod version;
 mod views;
@@ -18,7 +20,7 @@ use std::sync::OnceLock;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 
 use parking_lot::{Condvar, Mutex};
-use tally_counter::{Consistency, Key, Slot, WriterNumber};
+use tally_counter::{Consistency, Key, Slot, StartId, WriterNumber};
 use tally_store::{STRONG_PARTITIONS, Table};
 
 use crate::core::Budget;
@@ -58,6 +60,8 @@ pub(crate) struct Strong {
     registry: Registry,
     budget: Budget,
     seed: u64,
+    /// What this start's batches begin with: a paused predecessor writes the same row of what it applied last.
+    start: u64,
     queue: Mutex<Queue>,
     changed: Condvar,
     ended: Condvar,
@@ -74,7 +78,12 @@ struct Queue {
 }
 
 impl Strong {
-    pub(crate) fn new(settings: &Settings, store: std::sync::Arc<dyn tally_store::Store>, seed: u64) -> Self {
+    pub(crate) fn new(
+        settings: &Settings,
+        store: std::sync::Arc<dyn tally_store::Store>,
+        seed: u64,
+        start: StartId,
+    ) -> Self {
         let share = Settings {
             hot_budget_bytes: settings.hot_budget_bytes / SHARE / u64::from(STRONG_PARTITIONS),
             ..settings.clone()
@@ -85,6 +94,7 @@ impl Strong {
             registry: Registry::of_one(store, WRITER),
             budget,
             seed,
+            start: half(start.0),
             queue: Mutex::default(),
             changed: Condvar::new(),
             ended: Condvar::new(),
@@ -118,6 +128,16 @@ impl Strong {
         queue.stop
     }
 
+    /// The id of a batch of this start.
+    fn batch(&self, random: u128) -> u128 {
+        u128::from(self.start) << 64 | u128::from(half(random))
+    }
+
+    /// Whether a batch is of this start.
+    fn is_own(&self, batch: Option<u128>) -> bool {
+        batch.is_some_and(|batch| batch >> 64 == u128::from(self.start))
+    }
+
     /// This partition waits for a commit.
     fn enqueue(&self, part: StrongPart) {
         self.queue.lock().waiting.push_back(part.0);
@@ -135,6 +155,11 @@ impl Strong {
         self.changed.notify_all();
         self.ended.notify_all();
     }
+}
+
+/// Half of some random bits.
+fn half(random: u128) -> u64 {
+    u64::try_from(random & u128::from(u64::MAX)).unwrap_or(0)
 }
 
 /// Where the plan's counters are: `None`: none of them is strong.

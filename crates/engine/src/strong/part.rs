@@ -22,6 +22,8 @@ use super::{PartRows, StrongPart, Ticket, WRITER};
 const BATCH_BYTES: usize = 512 << 10;
 /// Counters of one batch.
 const BATCH_COUNTERS: usize = 4_096;
+/// Turns that wait for one partition, those that only read among them: who gives up waiting leaves a ticket behind.
+pub(super) const WAITING_TURNS: usize = 1 << 16;
 
 /// One partition.
 pub(crate) struct Part {
@@ -54,6 +56,8 @@ pub(super) struct State {
 pub(super) struct Known {
     pub(super) version: Version,
     pub(super) bytes: Option<Vec<u8>>,
+    /// Which batch this node had applied last when the version was read, or has since.
+    pub(super) applied: Option<u128>,
 }
 
 /// What makes rows.
@@ -63,8 +67,12 @@ pub(super) struct Writing {
     pub(super) sweep: crate::sweep::Sweep,
 }
 
-/// The policies that are in force, and their version.
-type Policies = (u64, Vec<(String, Policy)>);
+/// The policies that are in force.
+pub(super) struct Policies {
+    version: u64,
+    /// Where the partition had others.
+    list: Option<Vec<(String, Policy)>>,
+}
 
 /// What a turn on strong counters did.
 #[derive(Debug)]
@@ -93,15 +101,25 @@ impl Part {
         }
     }
 
-    /// Forgets what it knows: another node was first, or nobody knows what the store has.
+    /// Forgets what it knows: another node was first, or nobody knows what the store has. How many tokens there are stays: they are
+    /// counted only now and then.
     pub(super) fn forget(core: &mut Core, state: &mut State) {
         state.known = None;
         state.policies = 0;
         let stamp = core.stamp.saturating_add(1);
         let (hasher, budget, counts) = (core.hasher.clone(), core.budget, core.counts);
+        let mut token_counts = std::mem::take(&mut core.token_counts);
+        let closing = core.closing.take();
+        let closing = closing.iter().flat_map(|closing| closing.open.tokens.keys());
+        for key in core.open.tokens.keys().chain(closing) {
+            if let Some(count) = token_counts.get_mut(crate::token::scope(key)) {
+                *count = count.saturating_sub(1);
+            }
+        }
         *core = Core::with_hasher(hasher, tally_counter::Position::ZERO, budget);
         core.stamp = stamp;
         core.counts = counts;
+        core.token_counts = token_counts;
     }
 }
 
@@ -145,7 +163,7 @@ impl Engine {
     }
 
     /// The policies, where the partition has older ones; refuses what no turn may be taken for.
-    fn strong_policies(&self, plan: &Plan, here: &Part) -> Result<Option<Policies>, Blocked> {
+    pub(super) fn strong_policies(&self, plan: &Plan, here: &Part) -> Result<Policies, Blocked> {
         let known = here.state.lock().policies;
         let core = self.core.lock();
         if let Some(why) = &core.stopped {
@@ -159,7 +177,10 @@ impl Engine {
             let policies = core.namespaces.iter();
             policies.map(|namespace| (namespace.name.clone(), namespace.policy.clone()))
         };
-        Ok((version != known).then(|| (version, list().collect())))
+        Ok(Policies {
+            version,
+            list: (version != known).then(|| list().collect()),
+        })
     }
 
     /// Who wrote waits for the batch, and who read for what was read; where other nodes write, too, for a look whether it was the newest.
@@ -185,7 +206,7 @@ impl Engine {
         if !is_known() {
             let mut writing = here.writing.lock();
             if !is_known() {
-                open(here, &rows, &mut writing)?;
+                open(here, &rows, &mut writing, self.registry.own().0)?;
             }
         }
         let read_us = self.world.clock.monotonic_us();
@@ -196,18 +217,30 @@ impl Engine {
 }
 
 /// Whether a turn may be taken.
-fn admit(core: &mut Core, here: &Part, plan: &mut Plan, policies: Option<Policies>) -> Result<(), Blocked> {
+pub(super) fn admit(core: &mut Core, here: &Part, plan: &mut Plan, policies: Policies) -> Result<(), Blocked> {
     let mut state = here.state.lock();
     let State {
-        known, policies: seen, ..
+        known,
+        policies: seen,
+        waiting,
+        ..
     } = &mut *state;
+    if waiting.len() >= WAITING_TURNS {
+        return Err(Blocked::Full("too many wait for one partition of strong counters"));
+    }
     let Some(known) = known else {
         plan.forget_read();
         plan.stamp = Some(core.stamp);
         return Err(Blocked::Load);
     };
-    if let Some((version, list)) = policies {
-        *seen = version;
+    if policies.version > *seen {
+        let Some(list) = policies.list else {
+            // What it had was forgotten since they were looked at, and read anew.
+            plan.forget_read();
+            plan.stamp = Some(core.stamp);
+            return Err(Blocked::Load);
+        };
+        *seen = policies.version;
         for (name, policy) in list {
             core.namespaces.put(&name, policy, true);
         }
@@ -229,14 +262,20 @@ fn admit(core: &mut Core, here: &Part, plan: &mut Plan, policies: Option<Policie
 }
 
 /// Reads what a partition is.
-fn open(here: &Part, rows: &PartRows<'_>, writing: &mut Writing) -> Result<(), Error> {
+pub(super) fn open(here: &Part, rows: &PartRows<'_>, writing: &mut Writing, node: u32) -> Result<(), Error> {
     let (version, bytes) = rows.version()?;
+    // Behind the version: what was applied in between is not of a batch on it.
+    let applied = rows.applied(node)?;
     let ledger = ledger::of_writer(rows, WRITER)?;
     writing.ledger = ledger;
     writing.flusher.forget_all();
     let mut core = here.core.lock();
     core.applied = version.position;
     core.tail = Tail::new(version.position);
-    here.state.lock().known = Some(Known { version, bytes });
+    here.state.lock().known = Some(Known {
+        version,
+        bytes,
+        applied,
+    });
     Ok(())
 }

@@ -134,6 +134,9 @@ impl Template {
     }
 }
 
+/// Added to the first byte of a policy that has bounds: they stand at its end, and one that is cut off before them is none.
+const BOUNDED: u8 = 3;
+
 /// The policy of a namespace.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Policy {
@@ -171,11 +174,13 @@ impl Policy {
     /// The row's value.
     pub fn encoded(&self) -> Vec<u8> {
         let mut out = Vec::new();
-        out.push(match self.consistency {
+        let consistency = match self.consistency {
             Consistency::Strong => 0,
             Consistency::Eventual => 1,
             Consistency::Approximate => 2,
-        });
+        };
+        let bounded = self.bounds != Bounds::default();
+        out.push(if bounded { consistency + BOUNDED } else { consistency });
         out.push(match self.acknowledgement {
             None => 0,
             Some(Acknowledgement::Memory) => 1,
@@ -197,8 +202,7 @@ impl Policy {
             self.lateness_ms.map_or(0, |ms| u128::from(ms).saturating_add(1)),
         );
         put_bytes(&mut out, self.template.as_ref().map_or("", Template::as_str).as_bytes());
-        // Only where there are some: policies that were written before there were bounds end here.
-        if self.bounds != Bounds::default() {
+        if bounded {
             for bound in [self.bounds.min, self.bounds.max] {
                 out.push(u8::from(bound.is_some()));
                 put_signed(&mut out, bound.unwrap_or(0).into());
@@ -210,7 +214,9 @@ impl Policy {
     /// Reads the row's value, the policy of this namespace.
     pub fn decode(namespace: &str, bytes: &[u8]) -> Result<Self, Corrupt> {
         let mut reader = Reader::new("policy", bytes);
-        let consistency = match reader.byte()? {
+        let first = reader.byte()?;
+        let bounded = first >= BOUNDED;
+        let consistency = match if bounded { first.saturating_sub(BOUNDED) } else { first } {
             0 => Consistency::Strong,
             1 => Consistency::Eventual,
             2 => Consistency::Approximate,
@@ -241,7 +247,7 @@ impl Policy {
             text => Some(Template::parse(namespace, text).map_err(|_| reader.corrupt())?),
         };
         let mut bounds = Bounds::default();
-        if reader.remaining() > 0 {
+        if bounded {
             for bound in [&mut bounds.min, &mut bounds.max] {
                 let there = reader.byte()? != 0;
                 let value = i64::try_from(reader.signed()?).map_err(|_| reader.corrupt())?;

@@ -2,7 +2,7 @@
 //! is about.
 
 use std::path::PathBuf;
-use std::sync::RwLockReadGuard;
+use std::sync::MutexGuard;
 
 use tally_store::{Cql, CqlIdentity, CqlSettings, CqlTls, StoreError};
 
@@ -39,10 +39,10 @@ fn encrypted(tls: CqlTls) -> CqlSettings {
 }
 
 /// Waits for the node's users, which nobody takes away for as long as this is held.
-fn ready() -> RwLockReadGuard<'static, ()> {
-    let shared = ORDER.read().unwrap();
+fn ready() -> MutexGuard<'static, ()> {
+    let alone = ORDER.lock().unwrap();
     Admin::connect();
-    shared
+    alone
 }
 
 fn says(why: &str, words: &[&str]) {
@@ -53,14 +53,14 @@ fn says(why: &str, words: &[&str]) {
 
 #[test]
 fn a_node_that_names_itself_is_believed() {
-    let _shared = ready();
+    let _alone = ready();
     Cql::open(&encrypted(tls())).unwrap();
 }
 
 /// The certificate names `localhost`, and no address.
 #[test]
 fn a_node_by_another_name_is_believed_only_where_names_do_not_matter() {
-    let _shared = ready();
+    let _alone = ready();
     let by_address = |verify_host| CqlSettings {
         hosts: vec![variable(TLS_HOST)],
         ..encrypted(CqlTls { verify_host, ..tls() })
@@ -72,7 +72,7 @@ fn a_node_by_another_name_is_believed_only_where_names_do_not_matter() {
 
 #[test]
 fn whoever_does_not_believe_the_other_is_told() {
-    let _shared = ready();
+    let _alone = ready();
     let others = CqlTls {
         authorities: file("client.pem"),
         verify_host: false,
@@ -93,7 +93,7 @@ fn whoever_does_not_believe_the_other_is_told() {
 /// A node that closes what is not TLS may only not be ready yet, so it is waited for.
 #[test]
 fn tls_on_one_side_only_is_said() {
-    let _shared = ready();
+    let _alone = ready();
     let plain_here = CqlSettings {
         tls: None,
         ..encrypted(tls())

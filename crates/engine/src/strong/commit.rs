@@ -219,14 +219,6 @@ impl Engine {
             End::NotSent(why) | End::NotRead(why) => Settled::Refused(why.clone()),
             End::Unknown(why) => Settled::Unknown(why.clone()),
         };
-        if closing.is_some() {
-            let figure = if settled == Settled::Again {
-                &self.strong.conflicts
-            } else {
-                &self.strong.commits
-            };
-            figure.fetch_add(1, Ordering::Relaxed);
-        }
         if matches!(end, End::Newest(_) | End::Passed) && !names_gone.is_empty() {
             let rows = PartRows::new(self.world.store.as_ref(), part.slot);
             if let Err(error) = rows.bury(&names_gone) {
@@ -259,9 +251,7 @@ impl Engine {
         settle(&waiting, &settled);
         settle(&taken_on_it, &Settled::Again);
     }
-}
 
-impl Engine {
     /// The rows of what was cut, and what goes with them.
     fn build(&self, group: &mut Group<'_>, rows: &PartRows<'_>, closing: &Closing) -> Result<(), End> {
         let cut = Cut {

@@ -17,7 +17,7 @@ mod views;
 
 use std::collections::{BTreeMap, VecDeque};
 use std::sync::OnceLock;
-use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, Ordering};
 
 use parking_lot::{Condvar, Mutex};
 use tally_counter::{Consistency, Key, Slot, StartId, WriterNumber};
@@ -67,8 +67,6 @@ pub(crate) struct Strong {
     ended: Condvar,
     /// Names came or went since they were counted.
     names_moved: AtomicBool,
-    pub(crate) commits: AtomicU64,
-    pub(crate) conflicts: AtomicU64,
 }
 
 #[derive(Default)]
@@ -99,8 +97,6 @@ impl Strong {
             changed: Condvar::new(),
             ended: Condvar::new(),
             names_moved: AtomicBool::new(false),
-            commits: AtomicU64::new(0),
-            conflicts: AtomicU64::new(0),
         }
     }
 

@@ -4,7 +4,8 @@ use std::fs;
 use std::path::Path;
 
 fn main() {
-    let dist = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../ui/dist");
+    let package = std::env::var_os("CARGO_MANIFEST_DIR").unwrap_or_default();
+    let dist = Path::new(&package).join("../../ui/dist");
     if let Err(error) = fs::create_dir_all(&dist) {
         println!(
             "cargo::warning=cannot create {}: {error}; the web UI will be missing",

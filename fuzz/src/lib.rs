@@ -9,8 +9,6 @@ mod meter;
 mod mutate;
 mod rows;
 
-use std::path::PathBuf;
-
 pub use mutate::Mutator;
 
 /// A target: its name, which is that of its corpus, and what runs over one input.
@@ -90,10 +88,5 @@ impl Target {
             self.name,
             input.len()
         );
-    }
-
-    /// Where its corpus is kept.
-    pub fn corpus(self) -> PathBuf {
-        PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("corpus").join(self.name)
     }
 }

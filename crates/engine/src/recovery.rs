@@ -99,6 +99,7 @@ impl Engine {
             sweep: Sweep::default(),
             pass: None,
             mends: None,
+            rest_due_us: None,
         };
         let strong = Strong::new(&settings, std::sync::Arc::clone(&world.store), seed, own.row.start);
         let engine = Self {

@@ -16,6 +16,9 @@ use crate::put::Put;
 use crate::table::Round;
 use crate::{Error, namespaces};
 
+/// So long after the last round the store may bring to disk what it collects in memory.
+const REST_MS: u64 = 2_000;
+
 /// What the node's row keeps.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub(crate) struct Resume {
@@ -109,6 +112,8 @@ pub(crate) struct Own {
     pub(crate) pass: Option<crate::verify::Pass>,
     /// What the next round is to mend.
     pub(crate) mends: Option<crate::verify::Mends>,
+    /// When the store is told that nothing was written since the last round.
+    pub(crate) rest_due_us: Option<u64>,
 }
 
 impl Engine {
@@ -242,6 +247,7 @@ impl Engine {
         self.waiters.applied(closing.cut);
         own.sweep.ended(ended);
         self.relieve();
+        own.rest_due_us = Some(self.next_us(REST_MS));
         let took_us = self.world.clock.monotonic_us().saturating_sub(started_us);
         self.figures.round(took_us / 1_000, own.flusher.rows);
         self.cut_journal(closing.cut)

@@ -10,6 +10,8 @@ use crate::engine::Engine;
 
 /// The time between two slices of sweeping.
 const TIDY_INTERVAL_MS: u64 = 50;
+/// How soon a store that has more to do to come to rest is asked again.
+const REST_AGAIN_MS: u64 = 250;
 /// How soon a round that the store refused is tried again.
 const RETRY_MS: u64 = 500;
 
@@ -89,7 +91,7 @@ impl Engine {
                 continue;
             }
             drop(state);
-            due_us = self.next_round_us(interval_ms);
+            due_us = self.next_us(interval_ms);
             match step(self) {
                 Ok(()) => failed = false,
                 Err(error) if !failed => {
@@ -120,7 +122,7 @@ impl Engine {
     }
 
     fn write_rounds(&self) {
-        let mut due_us = self.next_round_us(self.settings.round_interval_ms);
+        let mut due_us = self.next_us(self.settings.round_interval_ms);
         let mut tidy_due_us = 0;
         let mut verify_due_us = 0;
         let mut refused = false;
@@ -145,12 +147,12 @@ impl Engine {
                 } else {
                     self.settings.round_interval_ms
                 };
-                due_us = self.next_round_us(wait_ms);
+                due_us = self.next_us(wait_ms);
             }
             // A round that is asked for wakes this thread, too: it does not sweep each time.
             if self.world.clock.monotonic_us() >= tidy_due_us {
                 self.try_tidy();
-                tidy_due_us = self.next_round_us(TIDY_INTERVAL_MS);
+                tidy_due_us = self.next_us(TIDY_INTERVAL_MS);
             }
             if self.world.clock.monotonic_us() >= verify_due_us {
                 verify_due_us = self.verify_due();
@@ -161,7 +163,7 @@ impl Engine {
         }
     }
 
-    fn next_round_us(&self, wait_ms: u64) -> u64 {
+    pub(crate) fn next_us(&self, wait_ms: u64) -> u64 {
         self.world
             .clock
             .monotonic_us()
@@ -208,6 +210,10 @@ impl Engine {
             own.flusher.census.recount_if_due(self.world.clock.monotonic_us());
         }
         own.flusher.census.step(store)?;
+        let now_us = self.world.clock.monotonic_us();
+        if own.rest_due_us.take_if(|due_us| now_us >= *due_us).is_some() && store.rest()? {
+            own.rest_due_us = Some(self.next_us(REST_AGAIN_MS));
+        }
         let kept = || self.core.lock().namespaces.kept();
         let walks = walks || own.sweep.walk.is_due(self.world.clock.monotonic_us(), kept);
         self.sweep(&mut own, walks)?;

@@ -1,8 +1,7 @@
 //! The binary `tally`.
 
-mod arenas;
+mod allocator;
 
 fn main() -> std::process::ExitCode {
-    arenas::share();
     tally_server::main()
 }

@@ -51,11 +51,10 @@ pub(crate) fn shared(url: &str, settings: &Settings) -> Result<(Arc<dyn Store>, 
 
 fn embedded(settings: &Settings) -> Result<Opened, String> {
     identity::none(&settings.data)?;
-    let store_settings = EmbeddedSettings {
-        cache_bytes: settings.store_cache_bytes,
-        ..EmbeddedSettings::default()
+    let mut store_settings = EmbeddedSettings::within(settings.memory_bytes).fit(&settings.data);
+    if let Some(bytes) = settings.store_cache_bytes {
+        store_settings.cache_bytes = bytes;
     }
-    .fit(&settings.data);
     let store = Embedded::open(&settings.data.join("store"), &store_settings).map_err(|error| error.to_string())?;
     if let Some(cut) = store.cut() {
         tracing::error!("{cut}: the journal has what is missing, or the start is refused");

@@ -183,6 +183,12 @@ pub trait Store: Send + Sync {
     /// Returns only when everything that earlier calls put, removed or swapped would survive the loss of power.
     fn durable(&self) -> Result<(), StoreError>;
 
+    /// Nothing has been written for a while: what a back end collects in memory to write it at once may go to disk now, so that an idle
+    /// process holds none of it. `true`: it is to be called once more, soon. Says nothing of what is durable.
+    fn rest(&self) -> Result<bool, StoreError> {
+        Ok(false)
+    }
+
     /// Whether nothing is left of a row once it is removed, and no write ever comes late: a smaller position may then be put where
     /// a larger one was removed. A back end on one disk can say so; one that keeps tombstones, or repeats writes, cannot.
     fn forgets(&self) -> bool {

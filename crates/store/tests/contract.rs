@@ -58,9 +58,9 @@ impl Bench for EmbeddedBench {
 
     fn reopen(&mut self) {
         self.store = None;
-        // Small memtables, so that the suite meets tables on disk as well.
+        // Few rows in memory, so that the suite meets tables on disk as well.
         let settings = EmbeddedSettings {
-            memtable_bytes: 256 << 10,
+            rows_bytes: 256 << 10,
             ..EmbeddedSettings::default()
         };
         self.store = Some(Embedded::open(&self.path(), &settings).unwrap());

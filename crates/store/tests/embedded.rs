@@ -409,7 +409,7 @@ fn a_failure_of_fjalls_own_threads_is_told() {
     let (tell, told) = std::sync::mpsc::channel();
     Embedded::on_failure_in_background(move |why| drop(tell.send(why.to_owned())));
     let settings = EmbeddedSettings {
-        memtable_bytes: 16 * 1_024,
+        rows_bytes: 16 * 1_024,
         ..EmbeddedSettings::default()
     };
     let store = Embedded::open(directory.path(), &settings).unwrap();
@@ -429,4 +429,57 @@ fn a_failure_of_fjalls_own_threads_is_told() {
         }
     }
     unreachable!("a minute has passed: told of something: {heard}");
+}
+
+/// What rests is on disk, all of it is read as before, and one who rests is not busy.
+#[test]
+fn an_idle_store_has_its_rows_in_tables() {
+    let directory = tempfile::tempdir().unwrap();
+    let store = open(directory.path()).unwrap();
+    for position in 1..=40 {
+        store.put(&rows(position), Order::Any).unwrap();
+    }
+    assert_eq!(store.table_bytes(Table::Tokens), 0, "it collects rows in memory");
+    let rests = || {
+        (0..600).position(|_| {
+            std::thread::sleep(std::time::Duration::from_millis(10));
+            !store.rest().unwrap()
+        })
+    };
+    assert!(rests().is_some_and(|steps| steps > 0), "it had something to do");
+    assert!(store.table_bytes(Table::Tokens) > 0, "they are in a table");
+    assert!(positions(&store).iter().all(|position| *position == 40));
+    assert!(rests().is_some(), "there is no more to do");
+}
+
+/// All tables together keep within their bound, though none has much.
+#[test]
+fn rows_of_many_tables_share_one_bound() {
+    let directory = tempfile::tempdir().unwrap();
+    let settings = EmbeddedSettings {
+        rows_bytes: 256 << 10,
+        ..EmbeddedSettings::default()
+    };
+    let store = Embedded::open(directory.path(), &settings).unwrap();
+    let value = [7; 64];
+    for number in 0..2_000_u64 {
+        let mut rows = Batch::new();
+        for table in [Table::Counters, Table::Windows, Table::Tokens] {
+            let key = &number.to_be_bytes();
+            let address = Address { table, slot: 3, key };
+            rows.push(Row {
+                address,
+                position: 1,
+                value: &value,
+            });
+        }
+        store.put(&rows, Order::Growing).unwrap();
+    }
+    // 6,000 rows of more than 64 bytes: none of the three tables alone has twice the bound.
+    let written = || [Table::Counters, Table::Windows, Table::Tokens].map(|table| store.table_bytes(table) > 0);
+    let all = (0..600).any(|_| {
+        std::thread::sleep(std::time::Duration::from_millis(10));
+        written() == [true; 3]
+    });
+    assert!(all, "{:?}", written());
 }

@@ -168,9 +168,9 @@ pub(crate) const ALL: &[Definition] = &[
     setting(
         "store_cache",
         Kind::size("1MiB", "1TiB"),
-        "64MiB",
-        "Blocks of the embedded store that are kept in memory",
-        "reads of cold counters",
+        "16MiB",
+        "Blocks of the embedded store that are kept in memory; if it is not set, a thirty-second of memory",
+        "reads of cold counters; those that are read again and again are in the hot table anyway",
     ),
     setting(
         "store_user",

@@ -31,7 +31,8 @@ pub(crate) struct Settings {
     pub(crate) round_interval_ms: u64,
     pub(crate) read_age_ms: u64,
     pub(crate) memory_bytes: u64,
-    pub(crate) store_cache_bytes: u64,
+    /// Where somebody says so.
+    pub(crate) store_cache_bytes: Option<u64>,
     pub(crate) token_window_ms: u64,
     pub(crate) token_limit: u64,
     /// How often all sums are compared; 0: never.
@@ -107,7 +108,7 @@ impl Settings {
             round_interval_ms: round_interval_ms(&raw),
             read_age_ms: raw.ms("read_age"),
             memory_bytes: raw.bytes("memory"),
-            store_cache_bytes: raw.bytes("store_cache"),
+            store_cache_bytes: raw.is_set("store_cache").then(|| raw.bytes("store_cache")),
             token_window_ms: raw.ms("token_window"),
             token_limit: raw.count("token_limit"),
             verify_interval_ms: raw.ms("verify_interval"),

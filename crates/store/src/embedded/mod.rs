@@ -10,6 +10,7 @@ mod failure;
 mod names;
 mod open;
 mod read;
+mod rest;
 mod row;
 mod settings;
 mod tables;
@@ -18,7 +19,7 @@ mod write;
 
 use std::fs::File;
 use std::path::{Path, PathBuf};
-use std::sync::atomic::AtomicU64;
+use std::sync::atomic::{AtomicBool, AtomicU64};
 
 use fjall::{Database, PersistMode};
 use parking_lot::Mutex;
@@ -37,6 +38,10 @@ pub struct Embedded {
     reads: AtomicU64,
     directory: PathBuf,
     reserve_bytes: u64,
+    /// What the tables' rows may take in memory before one table writes its own.
+    rows_bytes: u64,
+    /// fjall may keep states of before a flush.
+    keeps_states: AtomicBool,
     /// What was cut of the log when it was opened, for the operator.
     cut: Option<String>,
     /// After the database, so that it is dropped after it.
@@ -143,6 +148,10 @@ impl Store for Embedded {
 
     fn durable(&self) -> Result<(), StoreError> {
         self.database.persist(PersistMode::SyncAll).map_err(failure::write)
+    }
+
+    fn rest(&self) -> Result<bool, StoreError> {
+        self.come_to_rest()
     }
 
     fn forgets(&self) -> bool {

@@ -4,7 +4,7 @@ use std::fs::{self, File, TryLockError};
 use std::io::Write;
 use std::os::unix::fs::MetadataExt;
 use std::path::Path;
-use std::sync::atomic::AtomicU64;
+use std::sync::atomic::{AtomicBool, AtomicU64};
 
 use fjall::Database;
 use parking_lot::Mutex;
@@ -47,7 +47,7 @@ pub(super) fn open(directory: &Path, settings: &EmbeddedSettings) -> Result<Embe
         .manual_journal_persist(true)
         .open()
         .map_err(|error| failure::open(&rows, error))?;
-    let tables = told::whole(|| Tables::open(&rows, &database, settings))?;
+    let tables = told::whole(|| Tables::open(&rows, &database))?;
     let cut = cut.map(|cut| fits(&tables, cut)).transpose()?.flatten();
     Ok(Embedded {
         log: Log::of(&rows),
@@ -57,6 +57,8 @@ pub(super) fn open(directory: &Path, settings: &EmbeddedSettings) -> Result<Embe
         reads: AtomicU64::new(0),
         directory: directory.to_path_buf(),
         reserve_bytes: settings.reserve_bytes,
+        rows_bytes: settings.rows_bytes,
+        keeps_states: AtomicBool::new(false),
         cut,
         _lock: lock,
     })

@@ -4,18 +4,16 @@ use std::path::Path;
 
 /// Settings of the embedded store. Sizes are upper limits that memory grows towards under load, not allocations.
 ///
-/// The defaults are for a machine with two cores and 1 GiB: 1 million counters under random updates at full speed peak at
-/// 290 MiB of resident memory. How rows are laid out in files is not a setting: see `tables.rs`.
+/// The defaults are those of [`EmbeddedSettings::within`] half a GiB. How rows are laid out in files is not a setting: see `tables.rs`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct EmbeddedSettings {
     /// Blocks of tables kept in memory for reads, uncompressed. What does not fit is read from the page cache and
     /// decompressed again, at about half the speed.
     pub cache_bytes: u64,
-    /// How much a table's rows take in memory before they are written to disk, for the large tables (counters, windows,
-    /// names, tokens); the small ones take a quarter. Up to four more of that size wait for the disk, then writes wait, in
-    /// steps of 100 ms. Larger: rows that change often are merged in memory, and fewer merges on disk. Fixed when the
-    /// directory is created.
-    pub memtable_bytes: u64,
+    /// How much the rows of all tables together take in memory before the table with the most of them writes its own to disk. Some that
+    /// are being written come on top, see [`Self::memory_bytes`]. Larger: rows that change often are merged in memory, and fewer
+    /// merges on disk.
+    pub rows_bytes: u64,
     /// How much disk fjall's log may take before the tables that keep it from being cut are written, and so how much a start
     /// has to read again (about 2 million rows in 128 MiB, 1 to 2 s). At least 64 MiB, the size of one of its files.
     pub log_bytes: u64,
@@ -32,8 +30,8 @@ const MIB: u64 = 1 << 20;
 impl Default for EmbeddedSettings {
     fn default() -> Self {
         Self {
-            cache_bytes: 64 * MIB,
-            memtable_bytes: 16 * MIB,
+            cache_bytes: 16 * MIB,
+            rows_bytes: 32 * MIB,
             log_bytes: 128 * MIB,
             worker_threads: 1,
             reserve_bytes: 256 * MIB,
@@ -42,11 +40,20 @@ impl Default for EmbeddedSettings {
 }
 
 impl EmbeddedSettings {
-    /// About what all this takes in memory at most while rows come steadily: the cache, and of each of the three large tables that every
-    /// counter is in, one memtable that is being filled and one that is being written, whose rows take about half as much again as
-    /// they have bytes.
+    /// For a process that may take so much memory, most of it for its own: a thirty-second for blocks, a sixteenth for rows.
+    #[must_use]
+    pub fn within(memory_bytes: u64) -> Self {
+        Self {
+            cache_bytes: (memory_bytes / 32).max(MIB),
+            rows_bytes: (memory_bytes / 16).max(MIB),
+            ..Self::default()
+        }
+    }
+
+    /// About what all this takes in memory at most while rows come steadily: the cache, the rows that are being collected, and those of
+    /// three tables that are being written, about half as much each; a row takes half as much again as it has bytes.
     pub fn memory_bytes(&self) -> u64 {
-        self.cache_bytes.saturating_add(self.memtable_bytes.saturating_mul(9))
+        self.cache_bytes.saturating_add(self.rows_bytes.saturating_mul(15) / 4)
     }
 
     /// With no more in reserve than a sixteenth of the disk that holds this directory: small disks are for use, too.

@@ -6,7 +6,7 @@ use std::time::Duration;
 use fjall::OwnedWriteBatch;
 
 use super::{Embedded, failure, row};
-use crate::{Address, Batch, Row, StoreError, Swap, Swapped, Table};
+use crate::{Address, Batch, Row, StoreError, Swap, Swapped};
 
 /// So many rows are sorted at a time: enough that neighbours in the keyspace meet (a put in the order of keys costs fjall a
 /// quarter of one in random order), few enough that sorting takes 3 MiB.
@@ -106,15 +106,19 @@ impl Embedded {
 
     /// Waits while as many memtables wait as may.
     fn let_tables_catch_up(&self) {
-        let waiting = || -> usize {
-            let tables = Table::ALL.iter().map(|table| self.tables.of(*table));
-            tables.map(fjall::Keyspace::sealed_memtable_count).sum()
-        };
         for _ in 0..LOOKS {
-            if waiting() < WAITING_MEMTABLES {
+            if self.tables.waiting() < WAITING_MEMTABLES {
                 return;
             }
             super::close::wait(BETWEEN);
+        }
+    }
+
+    /// Has the table that has the most in memory write it, where all together have more than they may.
+    fn keep_within(&self) -> Result<(), StoreError> {
+        match self.tables.in_memory() {
+            (Some(most), bytes) if bytes >= self.rows_bytes => self.write_memtable(most),
+            _ => Ok(()),
         }
     }
 
@@ -190,10 +194,12 @@ impl<'a> Commit<'a> {
         self.bytes = 0;
         self.store.let_tables_catch_up();
         let full = std::mem::replace(&mut self.batch, Self::batch(self.store));
-        full.commit().map_err(failure::write)
+        full.commit().map_err(failure::write)?;
+        self.store.keep_within()
     }
 
     fn finish(self) -> Result<(), StoreError> {
-        self.batch.commit().map_err(failure::write)
+        self.batch.commit().map_err(failure::write)?;
+        self.store.keep_within()
     }
 }

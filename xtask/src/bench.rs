@@ -4,15 +4,24 @@
 //! so that no one's late work is measured as the other's.
 
 mod cassandra;
+mod crowd;
 mod engine;
 mod figures;
+mod get;
+mod half;
 mod history;
+mod hot;
 mod incr;
 mod ingest;
 mod latency;
+mod load;
+mod madd;
 mod million;
+mod pace;
 mod report;
 mod scale;
+mod syncs;
+mod upsert;
 
 use anyhow::{Context, Result, bail, ensure};
 
@@ -31,9 +40,15 @@ pub(crate) struct Bench {
 
 /// The rows by name, each with the section it makes.
 type Row = (&'static str, fn(&Bench) -> Result<String>);
-const ROWS: [Row; 8] = [
+const ROWS: [Row; 14] = [
     ("incr", incr::section),
+    ("hot", hot::section),
+    ("get", get::section),
+    ("madd", madd::section),
+    ("upsert", upsert::section),
     ("latency", latency::section),
+    ("half", half::section),
+    ("syncs", syncs::section),
     ("ingest", ingest::section),
     ("engine", engine::section),
     ("memory", million::memory),

@@ -83,6 +83,12 @@ pub(crate) const RIVAL: [Need; 2] = [
     },
 ];
 
+/// What counts events beside us.
+pub(crate) const JQ: [Need; 1] = [Need {
+    program: "jq",
+    package: "jq",
+}];
+
 /// Installs what is lacking where that is possible; otherwise says what to install. Gives the programs still lacking.
 pub(crate) fn obtain(needs: &[Need]) -> Vec<&'static str> {
     let lacking =

@@ -24,6 +24,7 @@ mod http;
 mod machine;
 mod mutants;
 mod place;
+mod postgres;
 mod process;
 mod random;
 mod redis;
@@ -54,7 +55,8 @@ cargo xtask COMMAND
   check  the fast loop: format, lints, tidy, unit tests
   tidy   the rules of the house
   bench  Tally beside Redis, as markdown tables
-           ROW…             only these rows: incr latency ingest engine memory start history; cassandra, if named
+           ROW…             only these rows: incr hot get madd upsert latency half syncs ingest engine memory start
+                            history; cassandra, if named
            --quick          fewer and shorter rounds
            --write          put the tables into docs/benchmarks.md
            --scale SIZE     1m, 10m or 100m counters under 1 GiB, instead of the rows

@@ -10,19 +10,41 @@ use crate::wait;
 
 /// The processor time that all its threads have used, in seconds.
 pub(crate) fn cpu_seconds(id: u32) -> Result<f64> {
+    seconds(&stat(id)?, &[14, 15])
+}
+
+/// The same with that of its children, those that have ended included.
+pub(crate) fn family_cpu_seconds(id: u32) -> Result<f64> {
+    let mut all = seconds(&stat(id)?, &[14, 15, 16, 17])?;
+    for entry in std::fs::read_dir("/proc")? {
+        let name = entry?.file_name();
+        let Some(child) = name.to_str().and_then(|name| name.parse().ok()) else {
+            continue;
+        };
+        // It may have ended since.
+        if let Ok(stat) = stat(child)
+            && stat.split_whitespace().nth(4 - 3) == Some(id.to_string().as_str())
+        {
+            all += seconds(&stat, &[14, 15])?;
+        }
+    }
+    Ok(all)
+}
+
+/// What the kernel says of it, from the third field on: its name, in parentheses, may hold anything.
+fn stat(id: u32) -> Result<String> {
     let stat = std::fs::read_to_string(format!("/proc/{id}/stat"))?;
-    // The name, in parentheses, may hold anything; what follows the last one is the third field.
     let (_, fields) = stat.rsplit_once(')').context("a stat without a name")?;
-    let field = |number: usize| {
-        fields
-            .split_whitespace()
-            .nth(number - 3)
-            .and_then(|field| field.parse::<u64>().ok())
-    };
-    let ticks = field(14)
-        .zip(field(15))
-        .map(|(user, system)| user + system)
-        .context("a stat without times")?;
+    Ok(fields.to_owned())
+}
+
+/// The sum of these fields, which are times.
+fn seconds(stat: &str, numbers: &[usize]) -> Result<f64> {
+    let mut ticks = 0;
+    for number in numbers {
+        let field = stat.split_whitespace().nth(number - 3);
+        ticks += field.context("a stat without times")?.parse::<u64>()?;
+    }
     Ok(ticks as f64 / rustix::param::clock_ticks_per_second() as f64)
 }
 
@@ -48,12 +70,18 @@ fn status_bytes(id: u32, name: &str) -> Result<f64> {
 
 /// Waits until it has used less than a twentieth of a core for half a second.
 pub(crate) fn rest(id: u32) -> Result<()> {
+    rest_all(&[id])
+}
+
+/// The same of several together.
+pub(crate) fn rest_all(ids: &[u32]) -> Result<()> {
     const LIMIT: Duration = Duration::from_mins(2);
     const LOOK: Duration = Duration::from_millis(500);
+    let used = || -> Result<f64> { ids.iter().map(|id| cpu_seconds(*id)).sum() };
     wait::until("the server to come to rest", LIMIT, || {
-        let before = cpu_seconds(id)?;
+        let before = used()?;
         std::thread::sleep(LOOK);
-        Ok((cpu_seconds(id)? - before < LOOK.as_secs_f64() / 20.0).then_some(()))
+        Ok((used()? - before < LOOK.as_secs_f64() / 20.0).then_some(()))
     })
 }
 

@@ -65,6 +65,23 @@ impl Client {
         Ok(self.writer.flush()?)
     }
 
+    /// Sends bytes that were made before and waits for so many answers of one line each; an error answer is an error.
+    pub(crate) fn exchange(&mut self, bytes: &[u8], answers: usize) -> Result<()> {
+        self.writer.write_all(bytes)?;
+        self.writer.flush()?;
+        let mut line = Vec::new();
+        for _ in 0..answers {
+            line.clear();
+            if self.reader.read_until(b'\n', &mut line)? == 0 {
+                bail!("the server closed the connection");
+            }
+            if line.first() == Some(&b'-') {
+                bail!("the server answered: {}", String::from_utf8_lossy(&line).trim_end());
+            }
+        }
+        Ok(())
+    }
+
     /// The next answer; an error answer is an error.
     pub(crate) fn expect(&mut self) -> Result<Reply> {
         match self.reply()? {

@@ -18,7 +18,7 @@ const KEYS: u64 = 100_000;
 
 pub(crate) fn section(bench: &Bench) -> Result<String> {
     let mut rows = Vec::new();
-    for (level, settings) in LEVELS {
+    for (level, settings, _) in LEVELS {
         let folder = bench.place.fresh("latency")?;
         let tally = Tally::start(&Setup::new(&bench.binary, &folder.path().join("tally")).ack(level))?;
         let redis = Redis::start(folder.path(), &settings)?;

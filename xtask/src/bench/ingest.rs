@@ -16,7 +16,7 @@ use crate::{command, machine};
 /// So often, which makes 999,900 events; a quarter of it in a quick run.
 const REPEATS: u32 = 100;
 const SAMPLE_EVENTS: u32 = 9_999;
-const COUNT: &str = "reduce inputs as $event ({}; .[$event.data.path] += 1) | length";
+const COUNT: &str = "reduce inputs as $event ({}; .[$event.data.status | tostring] += 1)";
 
 pub(crate) fn section(bench: &Bench) -> Result<String> {
     let lacking = machine::obtain(&machine::JQ);
@@ -56,7 +56,7 @@ pub(crate) fn section(bench: &Bench) -> Result<String> {
         "server CPU s/M events",
     ];
     Ok(format!(
-        "`tally ingest` of the sample, repeated {repeats} times, by its rules, until all is durable, beside `jq -n '{COUNT}'` (counting the paths). \
+        "`tally ingest` of the sample, repeated {repeats} times, by its rules, until all is durable, beside `jq -n '{COUNT}'` (counting one field). \
          Reach: 300,000 events/s, and 3 times:\n\n{}",
         table(&head, &[row])
     ))

@@ -56,6 +56,8 @@ const ROWS: [Row; 14] = [
     ("history", history::section),
     (CASSANDRA, cassandra::section),
 ];
+/// Each figure is the median of so many rounds.
+const ROUNDS: u32 = 5;
 /// Only where it is asked for: three nodes take all cores and much memory.
 const CASSANDRA: &str = "cassandra";
 
@@ -79,7 +81,7 @@ pub(crate) fn bench(arguments: &[String]) -> Result<()> {
     let bench = Bench {
         place,
         binary,
-        rounds: if quick { 3 } else { 5 },
+        rounds: ROUNDS,
         quick,
     };
     let mut report = Report::begin(&bench)?;

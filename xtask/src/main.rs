@@ -57,7 +57,7 @@ cargo xtask COMMAND
   bench  Tally beside Redis, as markdown tables
            ROW…             only these rows: incr hot get madd upsert latency half syncs ingest engine memory start
                             history; cassandra, if named
-           --quick          fewer and shorter rounds
+           --quick          shorter rounds
            --write          put the tables into docs/benchmarks.md
            --scale SIZE     1m, 10m or 100m counters under 1 GiB, instead of the rows
   cassandra  a real cluster of three nodes on this machine, until Ctrl-C

@@ -12,6 +12,7 @@ use crate::tally;
 /// Sections in the order they were measured, the machine first.
 #[derive(Debug)]
 pub(crate) struct Report {
+    when: String,
     sections: Vec<(&'static str, String)>,
 }
 
@@ -21,12 +22,14 @@ impl Report {
         let machine = machine(bench)?;
         println!("\n{machine}");
         Ok(Self {
+            when: when(bench),
             sections: vec![("machine", machine)],
         })
     }
 
+    /// A section, with when it was measured: others of the page may be of another day.
     pub(crate) fn add(&mut self, name: &'static str, text: String) {
-        self.sections.push((name, text));
+        self.sections.push((name, format!("{}\n\n{}", text.trim(), self.when)));
     }
 
     /// Replaces what stands between `<!-- bench NAME -->` and `<!-- end NAME -->`; puts it at the end where there is
@@ -61,11 +64,22 @@ fn replaced(text: &str, name: &str, section: &str) -> Result<String> {
     Ok(format!("{before}{block}{}", after.unwrap_or_default()))
 }
 
+fn says(bench: &Bench, name: &str, arguments: &[&str]) -> String {
+    let said = output(&mut program(name, bench.place.root(), arguments));
+    said.map_or_else(|_| "unknown".to_owned(), |text| text.trim().to_owned())
+}
+
+fn when(bench: &Bench) -> String {
+    format!(
+        "Measured {} at commit {}{}.",
+        says(bench, "date", &["-u", "+%Y-%m-%d"]),
+        says(bench, "git", &["rev-parse", "--short", "HEAD"]),
+        if bench.quick { ", short rounds (`--quick`)" } else { "" },
+    )
+}
+
 fn machine(bench: &Bench) -> Result<String> {
-    let root = bench.place.root();
-    let says = |name: &str, arguments: &[&str]| {
-        output(&mut program(name, root, arguments)).map_or_else(|_| "unknown".to_owned(), |text| text.trim().to_owned())
-    };
+    let says = |name: &str, arguments: &[&str]| says(bench, name, arguments);
     let cores = std::thread::available_parallelism()?;
     let tally = output(tally::client(&bench.binary).arg("--version")).unwrap_or_default();
     let of_proc = |file: &str, name: &str| -> Option<String> {
@@ -77,10 +91,8 @@ fn machine(bench: &Bench) -> Result<String> {
     let memory = of_proc("/proc/meminfo", "MemTotal").unwrap_or_default();
     let redis = says("redis-server", &["--version"]);
     Ok(format!(
-        "Measured {} at commit {}: {cores} cores of {processor}, {memory} of memory, {} ({} of the build folder), {}, \
+        "{cores} cores of {processor}, {memory} of memory, {} ({} of the build folder), {}, \
          {}, {}. The median of {} rounds, the servers taking turns, client and server on the same cores.",
-        says("date", &["-u", "+%Y-%m-%d"]),
-        says("git", &["rev-parse", "--short", "HEAD"]),
         says("uname", &["-sr"]),
         filesystem(bench)?,
         says("rustc", &["--version"]),

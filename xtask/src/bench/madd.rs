@@ -38,7 +38,7 @@ pub(crate) fn section(bench: &Bench) -> Result<String> {
     let tally = Tally::start(&Setup::new(&bench.binary, &folder.path().join("tally")).ack("disk"))?;
     let redis = Redis::start(folder.path(), &["--appendonly", "yes", "--appendfsync", "always"])?;
     let (counters, commands) = if bench.quick {
-        (COUNTERS / 10, COMMANDS / 4)
+        (COUNTERS / 50, COMMANDS / 4)
     } else {
         (COUNTERS, COMMANDS)
     };

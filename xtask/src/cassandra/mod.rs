@@ -8,6 +8,7 @@ mod nodes;
 mod outage;
 mod steps;
 mod strong;
+mod told;
 
 use std::net::TcpListener;
 use std::path::{Path, PathBuf};
@@ -17,7 +18,7 @@ use anyhow::{Context, Result, bail, ensure};
 use tempfile::TempDir;
 
 use crate::place::Place;
-use crate::{child, command, machine};
+use crate::{artifacts, child, command, machine};
 use certificates::{Certificates, Identity};
 use node::Node;
 
@@ -149,13 +150,17 @@ impl Cluster {
     }
 }
 
-/// `cargo xtask cassandra`: a cluster that stays until Ctrl-C.
+/// `cargo xtask cassandra`: a cluster that stays until Ctrl-C, or one that fails so often.
 pub(crate) fn cassandra(arguments: &[String]) -> Result<()> {
     child::end_all_on_interrupt()?;
     let mut shape = Shape::of(MOST_NODES);
+    let mut outages = None;
+    let mut binary = None;
     let mut arguments = arguments.iter();
     while let Some(argument) = arguments.next() {
         match argument.as_str() {
+            "--outages" => outages = Some(arguments.next().context("--outages takes a number")?.parse()?),
+            "--binary" => binary = Some(PathBuf::from(arguments.next().context("--binary takes a file")?)),
             "--nodes" => shape.nodes = arguments.next().context("--nodes takes a number")?.parse()?,
             "--periodic" => shape.periodic = true,
             "--passwords" => shape.passwords = true,
@@ -163,6 +168,12 @@ pub(crate) fn cassandra(arguments: &[String]) -> Result<()> {
         }
     }
     let place = Place::find()?;
+    if let Some(times) = outages {
+        ensure!(shape.nodes == MOST_NODES, "nodes fail where there are {MOST_NODES}");
+        let binary = binary.map_or_else(|| artifacts::server(&place, "release"), Ok)?;
+        let mut cluster = Cluster::start(&place, shape)?;
+        return outage::outage(&place, &binary, &mut cluster, times);
+    }
     let cluster = Cluster::start(&place, shape)?;
     println!(
         "ready {} (replication {}); Ctrl-C ends it and removes its data",

@@ -32,7 +32,7 @@ pub(crate) fn steps(steps: &mut Steps, place: &Place, binary: &Path) {
         copy::there_and_back(place, binary, &cluster)
     });
     steps.step("cassandra: nodes fail under load", || {
-        outage::outage(place, binary, &mut cluster)
+        outage::outage(place, binary, &mut cluster, 1)
     });
 }
 

@@ -19,8 +19,8 @@ use crate::put::Put;
 
 use super::part::{Known, Part, Writing};
 use super::rows::Collected;
-use super::version::{self, Version};
-use super::{PartRows, Settled, Ticket, WRITER};
+use super::version;
+use super::{PartRows, Settled, Ticket, Version, WRITER};
 
 /// How often a batch is sent whose outcome is not known, before those who wait are told so.
 const ATTEMPTS: usize = 100;

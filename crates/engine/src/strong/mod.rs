@@ -32,8 +32,9 @@ use crate::{Blocked, Settings};
 
 use part::Part;
 pub use part::StrongTurned;
-pub(crate) use rows::PartRows;
+pub(crate) use rows::{PartRows, read_row};
 pub use ticket::{Settled, Ticket};
+pub(crate) use version::Version;
 
 /// The writer of all strong cells: numbers of logs begin with 1.
 pub(crate) const WRITER: WriterNumber = WriterNumber(0);

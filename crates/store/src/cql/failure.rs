@@ -26,7 +26,10 @@ impl Failure for ExecutionError {
     }
 
     fn text(&self) -> String {
-        self.to_string()
+        match self {
+            Self::RequestTimeout(limit) => format!("no node answered within {} ms", limit.as_millis()),
+            error => error.to_string(),
+        }
     }
 }
 
@@ -63,6 +66,20 @@ pub(super) fn at_start(error: &impl Failure) -> StoreError {
 /// What Cassandra says when it could not read users or rights: too few nodes that hold them answered.
 const UNABLE: &str = "Unable to perform auth";
 
+/// Of a read: nothing was to be applied.
+pub(super) fn of_read(error: &impl Failure) -> StoreError {
+    match error.said() {
+        Some((
+            DbError::ReadTimeout { received, required, .. } | DbError::ReadFailure { received, required, .. },
+            _,
+        )) => StoreError::Unavailable(format!(
+            "{received} of the {required} replicas that must answered a read in time"
+        )),
+        None => StoreError::Unavailable(error.text()),
+        Some(_) => of(error),
+    }
+}
+
 /// Of any request.
 pub(super) fn of(error: &impl Failure) -> StoreError {
     match error.said() {
@@ -80,7 +97,7 @@ pub(super) fn of(error: &impl Failure) -> StoreError {
             DbError::WriteTimeout { received, required, .. } | DbError::WriteFailure { received, required, .. },
             _,
         )) => StoreError::Unavailable(format!(
-            "{received} of {required} replicas answered a write; it may have been applied"
+            "{received} of the {required} replicas that must answered a write in time; it may have been applied"
         )),
         Some((DbError::SyntaxError | DbError::Invalid | DbError::ConfigError | DbError::ProtocolError, said)) => {
             StoreError::Refused(format!("the cluster refused a request: {said}"))
@@ -137,4 +154,41 @@ pub(super) fn rows(error: &IntoRowsResultError) -> StoreError {
 /// Of a row's columns.
 pub(super) fn columns(error: &RowsError) -> StoreError {
     StoreError::Corrupt(error.to_string())
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use super::*;
+
+    fn said(error: DbError) -> ExecutionError {
+        ExecutionError::LastAttemptError(RequestAttemptError::DbError(error, String::new()))
+    }
+
+    /// Who only read asks itself nothing about what may have been applied, and a write says it once.
+    #[test]
+    fn only_writes_say_that_they_may_be_applied() {
+        let late = ExecutionError::RequestTimeout(Duration::from_secs(4));
+        let write = of(&late).to_string();
+        assert!(write.contains("no node answered within 4000 ms"), "{write}");
+        assert_eq!(write.matches("may have been applied").count(), 1, "{write}");
+        let timeout = said(DbError::WriteTimeout {
+            consistency: scylla::statement::Consistency::Quorum,
+            received: 1,
+            required: 2,
+            write_type: scylla::errors::WriteType::Batch,
+        });
+        let write = of(&timeout).to_string();
+        assert_eq!(write.matches("may have been applied").count(), 1, "{write}");
+        let timeout = said(DbError::ReadTimeout {
+            consistency: scylla::statement::Consistency::Quorum,
+            received: 1,
+            required: 2,
+            data_present: false,
+        });
+        for read in [of_read(&late), of_read(&timeout)] {
+            assert!(!read.to_string().contains("applied"), "{read}");
+        }
+    }
 }

@@ -350,7 +350,7 @@ fn settle(waiting: &[Arc<Ticket>], settled: &Settled) {
     }
 }
 
-fn address(slot: u16, key: &[u8]) -> Address<'_> {
+pub(super) fn address(slot: u16, key: &[u8]) -> Address<'_> {
     Address {
         table: Table::Strong,
         slot,
@@ -358,7 +358,7 @@ fn address(slot: u16, key: &[u8]) -> Address<'_> {
     }
 }
 
-fn row<'r>(slot: u16, key: &'r [u8], position: Position, value: &'r [u8]) -> Row<'r> {
+pub(super) fn row<'r>(slot: u16, key: &'r [u8], position: Position, value: &'r [u8]) -> Row<'r> {
     Row {
         address: address(slot, key),
         position: position.number(),

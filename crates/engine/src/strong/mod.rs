@@ -7,6 +7,7 @@
 //! Does not: pass requests on, nor count what a source says.
 
 mod commit;
+pub(crate) mod copy;
 mod part;
 mod rows;
 #[cfg(test)]
@@ -112,8 +113,7 @@ impl Strong {
 
     /// The first slot of each partition.
     fn slots() -> impl Iterator<Item = u16> {
-        let slots = tally_counter::SLOTS / STRONG_PARTITIONS;
-        (0..STRONG_PARTITIONS).map(move |number| number.saturating_mul(slots))
+        (0..STRONG_PARTITIONS).map(first_slot)
     }
 
     /// Waits a while; `true`: the engine stops.
@@ -152,6 +152,11 @@ impl Strong {
         self.changed.notify_all();
         self.ended.notify_all();
     }
+}
+
+/// Where the rows of a partition stand that have no slot.
+fn first_slot(number: u16) -> u16 {
+    number.saturating_mul(tally_counter::SLOTS / STRONG_PARTITIONS)
 }
 
 /// Half of some random bits.

@@ -85,12 +85,11 @@ pub struct StrongTurned<R> {
 
 impl Part {
     pub(super) fn new(number: u16, budget: Budget, seed: u64) -> Self {
-        let slots = tally_counter::SLOTS / tally_store::STRONG_PARTITIONS;
         let core = Core::new(seed, tally_counter::Position::ZERO, budget);
         let flusher = Flusher::new(budget.cache_bytes, core.hasher.clone());
         Self {
             number,
-            slot: number.saturating_mul(slots),
+            slot: super::first_slot(number),
             core: Mutex::new(core),
             state: Mutex::default(),
             writing: Mutex::new(Writing {

@@ -42,8 +42,7 @@ impl<'a> PartRows<'a> {
 
     /// The rows of the partition of this number.
     pub(crate) fn of(store: &'a dyn Store, part: u16) -> Self {
-        let slots = tally_counter::SLOTS / tally_store::STRONG_PARTITIONS;
-        Self::new(store, part.saturating_mul(slots))
+        Self::new(store, super::first_slot(part))
     }
 
     pub(super) fn take(&self) -> Collected {
@@ -53,6 +52,11 @@ impl<'a> PartRows<'a> {
     /// The version as it stands, with its bytes; read so that no batch can be on its way that was acknowledged.
     pub(crate) fn version(&self) -> Result<(Version, Option<Vec<u8>>), StoreError> {
         let bytes = self.one(version::KEY)?;
+        if bytes.as_deref() == Some(super::copy::UNDER_WAY) {
+            return Err(StoreError::Unavailable(
+                "these strong counters are being copied into this store: bring that tally copy to its end".to_owned(),
+            ));
+        }
         let version = bytes.as_deref().map(Version::decode).transpose()?;
         Ok((version.unwrap_or_default(), bytes))
     }

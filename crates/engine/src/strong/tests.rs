@@ -265,3 +265,106 @@ fn turns_that_wait_for_a_partition_are_bounded() {
     engine.commit_strong();
     assert!(added(&engine, 1, None).is_ok());
 }
+
+/// Copies, as far as `told` goes on.
+fn copy(
+    (from, from_id): (&Arc<Model>, &str),
+    (to, to_id): (&Arc<Model>, &str),
+    told: &mut dyn FnMut(&crate::CopyProgress) -> Result<(), crate::Error>,
+) -> Result<u64, crate::Error> {
+    let (from, to): (Arc<dyn Store>, Arc<dyn Store>) = (from.clone(), to.clone());
+    let from = crate::CopyEnd {
+        store: &from,
+        id: from_id,
+    };
+    let to = crate::CopyEnd { store: &to, id: to_id };
+    let rows = crate::copy(from, to, crate::CopyPlace::default(), told)?;
+    assert_eq!(crate::verify_copy(from, to, &mut |_| Ok(()))?, rows);
+    Ok(rows)
+}
+
+/// A stopped node's counts on a store of its own.
+fn counted(node: &str, store: &Arc<Model>, amount: i64, token: &[u8]) -> i128 {
+    let dir = tempfile::tempdir().unwrap();
+    let engine = start(node, &dir, store.clone());
+    declare(&engine);
+    assert_eq!(added(&engine, amount, Some(token)).map(drop), Ok(()));
+    let value = value(&engine);
+    assert_eq!(engine.verify(false).unwrap().drifts, []);
+    value
+}
+
+/// What a store has of the counter, and whether it knows a token.
+fn there(store: &Arc<Model>, token: &[u8]) -> (i128, bool) {
+    let dir = tempfile::tempdir().unwrap();
+    let engine = start("look", &dir, store.clone());
+    let repeated = added(&engine, 1, Some(token));
+    let known = repeated.as_ref().is_err_and(|why| why.contains("Duplicate"));
+    assert!(known || repeated.is_ok(), "{repeated:?}");
+    (value(&engine), known)
+}
+
+/// A copy there, once more, on from where it was, back home, and none where both have counted.
+#[test]
+fn partitions_are_copied_as_one_history() {
+    let (home, away) = (Arc::new(Model::perfect()), Arc::new(Model::perfect()));
+    let go_on = &mut |_: &crate::CopyProgress| Ok(());
+    assert_eq!(counted("a", &home, 5, b"1"), 5);
+    for _ in 0..2 {
+        copy((&home, "home"), (&away, "away"), go_on).unwrap();
+        assert_eq!(there(&Arc::new(away.snapshot()), b"1"), (5, true));
+    }
+    // More is counted at home, and comes over.
+    assert_eq!(counted("b", &home, 7, b"2"), 12);
+    copy((&home, "home"), (&away, "away"), go_on).unwrap();
+    assert_eq!(there(&Arc::new(away.snapshot()), b"2"), (12, true));
+    // From now on it is counted away: home has nothing that would be lacking there, and gets what is new.
+    assert_eq!(counted("c", &away, 10, b"3"), 22);
+    let before = home.snapshot();
+    copy((&home, "home"), (&away, "away"), go_on).unwrap();
+    assert_eq!(there(&Arc::new(away.snapshot()), b"3"), (22, true));
+    copy((&away, "away"), (&home, "home"), go_on).unwrap();
+    assert_eq!(there(&Arc::new(home.snapshot()), b"3"), (22, true));
+    // Where both have counted neither is replaced.
+    let home = Arc::new(before);
+    assert_eq!(counted("d", &home, 100, b"4"), 112);
+    for (from, to) in [((&home, "home"), (&away, "away")), ((&away, "away"), (&home, "home"))] {
+        let refused = copy(from, to, go_on).unwrap_err().to_string();
+        assert!(refused.contains("both stores have counted"), "{refused}");
+    }
+    assert_eq!(there(&home, b"4"), (112, true));
+}
+
+/// A copy that is cut off leaves partitions that no node goes by, and comes to its end when it is run again.
+#[test]
+fn a_half_copied_partition_is_refused_until_the_copy_has_ended() {
+    let (home, away) = (Arc::new(Model::perfect()), Arc::new(Model::perfect()));
+    assert_eq!(counted("a", &home, 5, b"1"), 5);
+    let mut cut = |progress: &crate::CopyProgress| {
+        if progress.place.table < 6 {
+            return Ok(());
+        }
+        // The end of the last table tells the same place: rows of strong counters come after it.
+        match progress.thousandths {
+            0..858 => Ok(()),
+            _ => Err(crate::Error::Unavailable("cut off".to_owned())),
+        }
+    };
+    let refused = copy((&home, "home"), (&away, "away"), &mut cut)
+        .unwrap_err()
+        .to_string();
+    assert!(refused.contains("cut off"), "{refused}");
+    let dir = tempfile::tempdir().unwrap();
+    let engine = start("early", &dir, away.clone());
+    let mut plan = Plan::new();
+    plan.key(key(), Need::Value);
+    let loaded = engine
+        .load_strong(StrongPart::of(key()), &mut plan)
+        .unwrap_err()
+        .to_string();
+    assert!(loaded.contains("being copied"), "{loaded}");
+    let other = copy((&Arc::new(home.snapshot()), "other"), (&away, "away"), &mut |_| Ok(())).unwrap_err();
+    assert!(other.to_string().contains("interrupted"), "{other}");
+    copy((&home, "home"), (&away, "away"), &mut |_| Ok(())).unwrap();
+    assert_eq!(there(&away, b"1"), (5, true));
+}

@@ -214,6 +214,7 @@ impl Engine {
         if own.rest_due_us.take_if(|due_us| now_us >= *due_us).is_some() && store.rest()? {
             own.rest_due_us = Some(self.next_us(REST_AGAIN_MS));
         }
+        self.walk_strong(walks)?;
         let kept = || self.core.lock().namespaces.kept();
         let walks = walks || own.sweep.walk.is_due(self.world.clock.monotonic_us(), kept);
         self.sweep(&mut own, walks)?;

@@ -9,6 +9,7 @@
 mod commit;
 pub(crate) mod copy;
 mod part;
+mod retention;
 mod rows;
 #[cfg(test)]
 mod tests;
@@ -69,6 +70,9 @@ pub(crate) struct Strong {
     ended: Condvar,
     /// Names came or went since they were counted.
     names_moved: AtomicBool,
+    /// From where windows are kept has moved since the last walk.
+    kept_moved: AtomicBool,
+    walk: Mutex<retention::Walk>,
 }
 
 #[derive(Default)]
@@ -99,6 +103,8 @@ impl Strong {
             changed: Condvar::new(),
             ended: Condvar::new(),
             names_moved: AtomicBool::new(false),
+            kept_moved: AtomicBool::new(false),
+            walk: Mutex::default(),
         }
     }
 

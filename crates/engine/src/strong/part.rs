@@ -1,5 +1,6 @@
 //! One partition as this node knows it: a hot table over its version, turns on it, and who waits for the next batch.
 
+use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use parking_lot::Mutex;
@@ -43,6 +44,8 @@ pub(super) struct State {
     pub(super) known: Option<Known>,
     /// Turns that were taken since the last batch was cut.
     pub(super) waiting: Vec<Arc<Ticket>>,
+    /// Counters with windows that are to leave.
+    pub(super) leaving: BTreeSet<Box<str>>,
     /// It waits for a commit already.
     pub(super) queued: bool,
     /// A batch is on its way.

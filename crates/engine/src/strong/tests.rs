@@ -368,3 +368,104 @@ fn a_half_copied_partition_is_refused_until_the_copy_has_ended() {
     copy((&home, "home"), (&away, "away"), &mut |_| Ok(())).unwrap();
     assert_eq!(there(&away, b"1"), (5, true));
 }
+
+/// Rows of windows of strong counters.
+fn windows(store: &Model) -> usize {
+    let mut rows = 0;
+    let mut cursor = Vec::new();
+    loop {
+        let next = store.walk(Table::Strong, &cursor, 100, &mut |_, row| {
+            rows += usize::from(row.address.key.starts_with(&[2, 1]));
+            Ok(())
+        });
+        match next.unwrap() {
+            Some(next) => cursor = next,
+            None => return rows,
+        }
+    }
+}
+
+fn add_at(engine: &Engine, amount: i64, time_ms: u64) -> Option<Arc<Ticket>> {
+    let mut plan = Plan::new();
+    let index = plan.key(key(), Need::Value);
+    loop {
+        match engine.strong_turn(StrongPart::of(key()), &mut plan, &mut |turn| {
+            turn.add(index, amount, Some(time_ms))
+        }) {
+            Ok(turned) => {
+                assert!(turned.answer.unwrap().is_some(), "late");
+                return turned.ticket;
+            }
+            Err(Blocked::Load) => engine.load_strong(StrongPart::of(key()), &mut plan).unwrap(),
+            Err(other) => panic!("{other}"),
+        }
+    }
+}
+
+fn history(engine: &Engine) -> Vec<(tally_counter::Step, i128, i128)> {
+    let steps = engine.explain(key()).unwrap().history;
+    steps
+        .into_iter()
+        .map(|(step, left, windows, _)| (step, left, windows))
+        .collect()
+}
+
+/// Windows that left the retention are removed, and what they held is in `left`; what is added meanwhile, before the boundary and behind
+/// it, is counted too, and another node goes on from there.
+#[test]
+fn windows_that_left_the_retention_are_folded_and_removed() {
+    const DAY_MS: u64 = 86_400_000;
+    let (dir, away) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
+    let store = Arc::new(Model::perfect());
+    let engine = start("one", &dir, store.clone());
+    let policy = Policy {
+        consistency: Consistency::Strong,
+        lateness_ms: None,
+        ..Policy::default()
+    };
+    engine.declare("s", policy).unwrap();
+    engine.round().unwrap();
+    let now_ms = engine.world.clock.now_ms();
+    for hour in 0..10 {
+        drop(add_at(&engine, 1, now_ms - 5 * DAY_MS + hour * 3_600_000));
+        engine.commit_strong();
+    }
+    drop(add_at(&engine, 100, now_ms));
+    engine.commit_strong();
+    let before = windows(&store);
+    let sums = |engine: &Engine| -> Vec<i128> {
+        history(engine)
+            .into_iter()
+            .map(|(_, left, windows)| left + windows)
+            .collect()
+    };
+    assert_eq!(sums(&engine), [110; 3]);
+    // Turns that are taken and not yet committed when the windows leave.
+    let waiting = [add_at(&engine, 1_000, now_ms), add_at(&engine, 1, now_ms - 5 * DAY_MS)];
+    engine.walk_strong(true).unwrap();
+    engine.commit_strong();
+    engine.commit_strong();
+    for ticket in waiting.into_iter().flatten() {
+        assert_eq!(ticket.settled(), Some(Settled::Done));
+    }
+    assert!(
+        windows(&store) + 9 <= before,
+        "{before} rows of windows before, {} after",
+        windows(&store)
+    );
+    assert_eq!(sums(&engine), [1_111; 3]);
+    let minutes = history(&engine)[0];
+    assert_eq!(minutes, (tally_counter::Step::Minute, 11, 1_100));
+    assert_eq!(engine.verify(false).unwrap().drifts, []);
+    let two = start("two", &away, store.clone());
+    two.beat().unwrap();
+    drop(add_at(&two, 1, now_ms - 5 * DAY_MS));
+    two.commit_strong();
+    assert_eq!((value(&engine), sums(&two)), (1_112, vec![1_112; 3]));
+    // The first node meets the other's batch, and loses none of its own.
+    let ticket = add_at(&engine, 1, now_ms);
+    engine.commit_strong();
+    assert_eq!(ticket.unwrap().settled(), Some(Settled::Again));
+    assert!(added(&engine, 1, None).is_ok());
+    assert_eq!(engine.verify(false).unwrap().drifts, []);
+}

@@ -13,6 +13,7 @@ mod latency;
 mod million;
 mod report;
 mod scale;
+mod strong;
 
 use anyhow::{Context, Result, bail, ensure};
 

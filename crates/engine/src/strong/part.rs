@@ -7,7 +7,7 @@ use parking_lot::Mutex;
 use tally_counter::{Figures, Policy};
 
 use crate::core::{Budget, Core};
-use crate::engine::Engine;
+use crate::engine::{Engine, OUTDATED};
 use crate::flush::Flusher;
 use crate::journal::Tail;
 use crate::ledger::{self, Subject};
@@ -211,8 +211,11 @@ impl Engine {
                 open(here, &rows, &mut writing, self.registry.own().0)?;
             }
         }
+        // Where a read takes longer than a batch, none would ever be of use: batches wait for this one.
+        let held = (plan.outdated >= OUTDATED).then(|| here.writing.lock());
         let read_us = self.world.clock.monotonic_us();
         let loaded = load::plans(&rows, &self.strong.registry, std::slice::from_mut(plan), read_us)?;
+        drop(held);
         self.figures.loaded(loaded);
         Ok(())
     }

@@ -1,16 +1,16 @@
 //! Nodes of the cluster and of Tally fail under load: each kind of failure, and what must go on, be refused and be there afterwards. Three Tally
-//! nodes count on one keyspace of three copies. Adds at `disk` go on throughout, up to the journal's limit; `replicated` ones are refused while there
-//! is no quorum and say that they may be applied; at the end every total is what was acknowledged, and what was left unknown is there once or not
+//! nodes count on one keyspace of three copies. Adds at `disk` go on throughout, up to the journal's limit; `replicated` and strong ones are refused while there
+//! is no quorum and say whether they may be applied; at the end every total is what was acknowledged, and what was left unknown is there once or not
 //! at all, on every node.
 
 use std::path::Path;
 use std::thread;
 use std::time::{Duration, Instant};
 
-use anyhow::{Context, Result, anyhow, ensure};
+use anyhow::{Context, Result, anyhow, bail, ensure};
 
 use super::Cluster;
-use super::told::{Kind, Running, Told};
+use super::told::{Kind, Running, STRONG, Told};
 use crate::child;
 use crate::place::Place;
 use crate::resp::{Client, Reply};
@@ -18,8 +18,9 @@ use crate::tally::{Setup, Tally};
 use crate::{command, http, wait};
 
 const LIMIT: Duration = Duration::from_mins(3);
-/// How long a paused node stands still.
-const PAUSE: Duration = Duration::from_secs(30);
+/// How long a paused node stands still: in a long run, and in the tests.
+pub(super) const PAUSE: Duration = Duration::from_secs(30);
+pub(super) const SHORT_PAUSE: Duration = Duration::from_secs(10);
 const NODES: usize = 3;
 const NAMES: [&str; NODES] = ["one", "two", "three"];
 
@@ -48,16 +49,28 @@ impl Member {
         self.tally.take().map_or(Ok(()), Tally::kill)
     }
 
+    /// Whoever stands still goes on.
+    fn wake(&self) {
+        if let Some(tally) = &self.tally {
+            child::signal(tally.id(), rustix::process::Signal::CONT);
+        }
+    }
+
     fn signal(&self, signal: rustix::process::Signal) -> Result<()> {
         child::signal(self.tally()?.id(), signal);
         Ok(())
     }
 }
 
-/// Runs it so often, on one cluster, which is whole again at the end.
-pub(super) fn outage(place: &Place, binary: &Path, cluster: &mut Cluster, times: usize) -> Result<()> {
+/// Runs it. Who fails goes round with the `turn`. The cluster is whole again at the end.
+pub(super) fn outage(
+    place: &Place,
+    binary: &Path,
+    cluster: &mut Cluster,
+    (turn, pause): (usize, Duration),
+) -> Result<()> {
     let folder = place.fresh("outage")?;
-    let url = cluster.url("outage");
+    let (url, copied) = (cluster.url("outage"), cluster.copied());
     let mut members = Vec::new();
     for name in NAMES {
         let mut setup = Setup::new(binary, &folder.path().join(name)).on(Some(&url)).ack("disk");
@@ -72,32 +85,36 @@ pub(super) fn outage(place: &Place, binary: &Path, cluster: &mut Cluster, times:
                 .iter()
                 .flat_map(|(name, value)| [(*name).to_owned(), (*value).to_owned()]),
         );
+        setup.settings.extend(copied.clone());
         members.push(Member::start(setup)?);
     }
     let mut tolds = Vec::new();
     for (name, member) in NAMES.into_iter().zip(&members) {
         tolds.push(Told::new(name, &member.tally()?.resp));
     }
-    for time in 0..times {
-        let began = Instant::now();
-        let mut scene = Scene {
-            cluster,
-            members: &mut members,
-            tolds: &tolds,
-            turn: time,
-        };
-        println!("time {}", time + 1);
-        scene.play().with_context(|| format!("time {}", time + 1))?;
-        println!(
-            "time {} was exact after {} s; {}",
-            time + 1,
-            began.elapsed().as_secs(),
-            told(&tolds)
-        );
+    declare(&members)?;
+    let began = Instant::now();
+    let mut scene = Scene {
+        cluster,
+        members: &mut members,
+        tolds: &tolds,
+        turn,
+        pause,
+    };
+    if let Err(error) = scene.play() {
+        let kept = folder.keep();
+        return Err(error.context(format!("the nodes' logs are in {}", kept.display())));
     }
+    println!("exact after {} s; {}", began.elapsed().as_secs(), told(&tolds));
     for member in members {
         let log = std::fs::read_to_string(&member.setup.log)?;
-        ensure!(!log.contains("ERROR"), "an error in {}", member.setup.log.display());
+        // The driver says so of each try to find the cluster again.
+        let mut errors = log
+            .lines()
+            .filter(|line| line.contains(" ERROR ") && !line.contains("control connection"));
+        if let Some(error) = errors.next() {
+            bail!("an error in a node's log: {error}");
+        }
         member.tally.map_or(Ok(()), Tally::stop)?;
     }
     for told in &tolds {
@@ -108,12 +125,30 @@ pub(super) fn outage(place: &Place, binary: &Path, cluster: &mut Cluster, times:
     Ok(())
 }
 
-/// One time: who fails goes round with each.
+/// Every node is to know what is strong before it is added to.
+fn declare(members: &[Member]) -> Result<()> {
+    let (name, policy) = STRONG;
+    let path = format!("/v1/namespaces/{name}");
+    let first = members.first().context("no node")?.tally()?;
+    let declared = http::put(&first.http, &path, policy)?;
+    ensure!(declared.status == 200, "PUT a namespace: {}", declared.body);
+    for member in members {
+        let address = &member.tally()?.http;
+        wait::until("a policy to be adopted", LIMIT, || {
+            let found = http::get(address, &path)?;
+            Ok((found.status == 200 && found.body.contains("strong")).then_some(()))
+        })?;
+    }
+    Ok(())
+}
+
+/// All that takes part.
 struct Scene<'a> {
     cluster: &'a mut Cluster,
     members: &'a mut [Member],
     tolds: &'a [Told],
     turn: usize,
+    pause: Duration,
 }
 
 impl<'a> Scene<'a> {
@@ -122,6 +157,10 @@ impl<'a> Scene<'a> {
         thread::scope(|scope| -> Result<()> {
             let clients = begin(scope, tolds);
             let failed = self.fail_and_heal();
+            if failed.is_err() {
+                self.members.iter().for_each(Member::wake);
+                tolds.iter().for_each(Told::give_up);
+            }
             for told in tolds {
                 told.go_on(false);
                 // Whatever failed, nobody waits for a node that is down.
@@ -156,6 +195,8 @@ impl<'a> Scene<'a> {
         let (killed, paused, left) = (self.turn % NODES, (self.turn + 1) % NODES, (self.turn + 2) % NODES);
         self.more("with all nodes", &[0, 1, 2], true)?;
         // One Tally node stands still through the loss of the quorum, and another is killed without it.
+        // Its clients may lose patience with it, where the machine is slow.
+        self.told(left)?.mortal(true);
         self.member(left)?.signal(rustix::process::Signal::STOP)?;
         let stopped = Instant::now();
         self.node(killed)?.kill()?;
@@ -163,7 +204,7 @@ impl<'a> Scene<'a> {
         self.told(paused)?.warm()?;
         self.without_quorum(killed, paused)?;
         wait::until("the end of a pause", LIMIT, || {
-            Ok((stopped.elapsed() >= PAUSE).then_some(()))
+            Ok((stopped.elapsed() >= self.pause).then_some(()))
         })?;
         self.node(paused)?.resume();
         self.ready(paused, 200)?;
@@ -171,9 +212,10 @@ impl<'a> Scene<'a> {
         self.more("with the quorum back", &[killed, paused], true)?;
         self.member(left)?.signal(rustix::process::Signal::CONT)?;
         self.more("with a Tally node that woke up", &[0, 1, 2], true)?;
-        for number in [paused, left] {
-            self.node(number)?.kill()?;
-        }
+        self.told(left)?.mortal(false);
+        self.node(paused)?.kill()?;
+        self.more("with two nodes lost", &[0, 1, 2], false)?;
+        self.node(left)?.kill()?;
         self.more("without a node", &[0, 1, 2], false)?;
         // The first one is whom the others ask who is there: without it they give up soon.
         self.node(0)?.run()?;
@@ -193,9 +235,11 @@ impl<'a> Scene<'a> {
     fn without_quorum(&mut self, killed: usize, going: usize) -> Result<()> {
         self.node(going)?.pause();
         let told = self.told(going)?;
-        let unknown = told.unknown(Kind::Replicated);
-        wait::until("a refusal without a quorum", LIMIT, || {
-            Ok((told.unknown(Kind::Replicated) > unknown).then_some(()))
+        let told_no = |kind| told.unknown(kind) + told.refused(kind);
+        let before = [Kind::Replicated, Kind::Strong].map(|kind| (kind, told_no(kind)));
+        wait::until("refusals without a quorum", LIMIT, || {
+            let grew = |(kind, before): (Kind, u64)| told_no(kind) > before;
+            Ok(before.into_iter().all(grew).then_some(()))
         })?;
         self.more("without a quorum", &[killed, going], false)?;
         self.ready(going, 503)?;
@@ -210,8 +254,7 @@ impl<'a> Scene<'a> {
         wait::until("an add that is refused by a full journal", LIMIT, || {
             Ok((told.refused(Kind::Disk) > refused).then_some(()))
         })?;
-        // Reads go on.
-        value(&self.member(going)?.tally()?.resp, Kind::Disk).map(drop)
+        told.read()
     }
 
     /// Starts a Tally node that was killed, on what it has.
@@ -224,17 +267,33 @@ impl<'a> Scene<'a> {
         Ok(())
     }
 
-    /// Waits until these Tally nodes have acknowledged fifty more adds at `disk`, and some replicated and tokened ones where there is a quorum.
+    /// Waits until these Tally nodes have acknowledged fifty more adds at `disk`, and some of the other kinds where there is a quorum.
     fn more(&self, when: &str, who: &[usize], quorum: bool) -> Result<()> {
         println!("  adds {when}");
         for index in who {
             let told = self.told(*index)?;
             let with = |adds: u64| if quorum { adds } else { 0 };
-            let wanted = [(Kind::Disk, 50), (Kind::Tokened, with(20)), (Kind::Replicated, with(3))];
+            let wanted = [
+                (Kind::Disk, 50),
+                (Kind::Tokened, with(20)),
+                (Kind::Replicated, with(3)),
+                (Kind::Strong, with(3)),
+            ];
             let wanted = wanted.map(|(kind, more)| (kind, told.acknowledged(kind) + more));
-            wait::until(&format!("adds {when}"), LIMIT, || {
-                let is_there = |(kind, least): &(Kind, u64)| told.acknowledged(*kind) >= *least;
-                Ok(wanted.iter().all(is_there).then_some(()))
+            let lacks = |(kind, least): &(Kind, u64)| {
+                let there = told.acknowledged(*kind);
+                (there < *least).then(|| {
+                    let (unknown, refused) = (told.unknown(*kind), told.refused(*kind));
+                    format!("{kind:?}: {there} of {least}, {unknown} unknown, {refused} refused")
+                })
+            };
+            let came = wait::until(&format!("adds {when}"), LIMIT, || {
+                told.goes_on()?;
+                Ok(wanted.iter().all(|one| lacks(one).is_none()).then_some(()))
+            });
+            came.with_context(|| {
+                let lacking: Vec<String> = wanted.iter().filter_map(lacks).collect();
+                format!("node {}: {}; {:?}", index + 1, lacking.join(", "), told.reasons())
             })?;
         }
         Ok(())

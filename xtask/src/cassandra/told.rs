@@ -15,6 +15,9 @@ use crate::resp::{Client, Reply};
 const PAUSE: Duration = Duration::from_millis(2);
 /// Commands that a flood sends at once.
 const BURST: u64 = 500;
+/// How a client says that its node closed the connection, and how often a node may in one scene.
+const CLOSED: &str = "the server closed the connection";
+const MOST_CLOSED: u64 = 20;
 /// A journal that takes more than this in a flood has no limit.
 const MOST_FLOODED: u64 = 20_000_000;
 
@@ -27,21 +30,27 @@ pub(super) enum Kind {
     Replicated,
     /// With a token: what is unknown or refused is sent again until it is acknowledged.
     Tokened,
+    /// To a strong counter.
+    Strong,
     /// As much as the journal takes.
     Flood,
 }
 
+/// The namespace of [`Kind::Strong`], and what it is to be declared as.
+pub(super) const STRONG: (&str, &str) = ("firm", r#"{"consistency":"strong"}"#);
+
 impl Kind {
-    pub(super) const ALL: [Self; 4] = [Self::Disk, Self::Replicated, Self::Tokened, Self::Flood];
+    pub(super) const ALL: [Self; 5] = [Self::Disk, Self::Replicated, Self::Tokened, Self::Strong, Self::Flood];
 
     /// Those that go on by themselves.
-    const STEADY: [Self; 3] = [Self::Disk, Self::Replicated, Self::Tokened];
+    const STEADY: [Self; 4] = [Self::Disk, Self::Replicated, Self::Tokened, Self::Strong];
 
     pub(super) const fn key(self) -> &'static str {
         match self {
             Self::Disk => "outage:disk",
             Self::Replicated => "outage:replicated",
             Self::Tokened => "outage:tokened",
+            Self::Strong => "firm:total",
             Self::Flood => "outage:flood",
         }
     }
@@ -60,14 +69,20 @@ struct Adds {
 pub(super) struct Told {
     name: &'static str,
     address: String,
-    adds: [Adds; 4],
+    adds: [Adds; 5],
     /// Its connections may break.
     mortal: AtomicBool,
     done: AtomicBool,
+    /// How often a connection was closed that was not to break.
+    closed: AtomicU64,
+    /// The scene has failed: nobody waits for anything any more.
+    given_up: AtomicBool,
     /// The number of the token that is sent, and whether it was sent and not acknowledged yet.
     token: AtomicU64,
     is_open: AtomicBool,
     reasons: Mutex<BTreeMap<String, u64>>,
+    /// Why a client of it ended before it was to.
+    broken: Mutex<Option<String>>,
 }
 
 impl Told {
@@ -78,9 +93,12 @@ impl Told {
             adds: Default::default(),
             mortal: AtomicBool::new(false),
             done: AtomicBool::new(false),
+            closed: AtomicU64::new(0),
+            given_up: AtomicBool::new(false),
             token: AtomicU64::new(0),
             is_open: AtomicBool::new(false),
             reasons: Mutex::default(),
+            broken: Mutex::default(),
         }
     }
 
@@ -120,9 +138,25 @@ impl Told {
         self.reasons.lock().unwrap_or_else(PoisonError::into_inner).clone()
     }
 
+    /// An error, where a client of it has ended before it was to.
+    pub(super) fn goes_on(&self) -> Result<()> {
+        match &*self.broken.lock().unwrap_or_else(PoisonError::into_inner) {
+            Some(why) => bail!("a client ended: {why}"),
+            None => Ok(()),
+        }
+    }
+
     /// Clients that add until they are to end, one a kind.
     pub(super) fn run<'s>(&'s self, scope: &'s std::thread::Scope<'s, '_>) -> Vec<Running<'s>> {
-        let spawn = |kind| scope.spawn(move || self.add_on(kind).with_context(|| format!("{} {kind:?}", self.name)));
+        let add_on = move |kind: Kind| {
+            let ended = self.add_on(kind).with_context(|| format!("{} {kind:?}", self.name));
+            if let Err(error) = &ended {
+                let mut broken = self.broken.lock().unwrap_or_else(PoisonError::into_inner);
+                broken.get_or_insert_with(|| format!("{error:#}"));
+            }
+            ended
+        };
+        let spawn = |kind| scope.spawn(move || add_on(kind));
         Kind::STEADY.into_iter().map(spawn).collect()
     }
 
@@ -130,6 +164,18 @@ impl Told {
     pub(super) fn warm(&self) -> Result<()> {
         let answer = Client::connect(&self.address)?.call(&Self::FLOOD)?;
         self.note(Kind::Flood, answer).map(drop)
+    }
+
+    /// A read without a quorum: the others' part may be too old to be answered, and then the refusal says so.
+    pub(super) fn read(&self) -> Result<()> {
+        let mut client = Client::connect(&self.address)?;
+        client.send(&["GET", Kind::Disk.key()])?;
+        client.flush()?;
+        match client.reply()? {
+            Reply::Bulk(Some(_)) => Ok(()),
+            Reply::Error(why) if why.starts_with("TRYAGAIN") && !why.contains("applied") => Ok(()),
+            other => bail!("GET {} answered {other:?}", Kind::Disk.key()),
+        }
     }
 
     /// At the level that needs no store.
@@ -157,17 +203,27 @@ impl Told {
     }
 
     fn of(&self, kind: Kind) -> &Adds {
-        let [disk, replicated, tokened, flood] = &self.adds;
+        let [disk, replicated, tokened, strong, flood] = &self.adds;
         match kind {
             Kind::Disk => disk,
             Kind::Replicated => replicated,
             Kind::Tokened => tokened,
+            Kind::Strong => strong,
             Kind::Flood => flood,
         }
     }
 
+    /// Its clients end where they are.
+    pub(super) fn give_up(&self) {
+        self.given_up.store(true, Ordering::SeqCst);
+        self.done.store(true, Ordering::SeqCst);
+    }
+
     /// What was sent with a token is not left open.
     fn is_done(&self, kind: Kind) -> bool {
+        if self.given_up.load(Ordering::SeqCst) {
+            return true;
+        }
         self.done.load(Ordering::SeqCst) && !(kind == Kind::Tokened && self.is_open.load(Ordering::SeqCst))
     }
 
@@ -181,7 +237,11 @@ impl Told {
                 Err(error) if self.is_done(kind) => return Err(error),
                 Err(error) => error,
             };
-            if !self.mortal.load(Ordering::SeqCst) {
+            // An answer that takes longer than the setting request_timeout ends the connection, where the store is away.
+            let was_late =
+                format!("{broken:#}").contains(CLOSED) && self.closed.fetch_add(1, Ordering::SeqCst) < MOST_CLOSED;
+            let may_break = was_late || self.mortal.load(Ordering::SeqCst);
+            if !may_break || self.given_up.load(Ordering::SeqCst) {
                 return Err(broken);
             }
             std::thread::sleep(PAUSE);
@@ -190,7 +250,12 @@ impl Told {
 
     /// Until it is to end; an error is a connection that broke, or an answer that says too little.
     fn add_by(&self, client: &mut Client, kind: Kind) -> Result<()> {
-        let level = if kind == Kind::Replicated { "replicated" } else { "disk" };
+        let level = if matches!(kind, Kind::Replicated | Kind::Strong) {
+            "replicated"
+        } else {
+            "disk"
+        };
+        let mut last = 0;
         while !self.is_done(kind) {
             let token = format!("{}-{}", self.name, self.token.load(Ordering::SeqCst));
             let mut command = vec!["TALLY.ADD", kind.key(), "1", "ACK", level];
@@ -201,6 +266,12 @@ impl Told {
             client.send(&command)?;
             let answer = client.flush().and_then(|()| client.reply());
             let answer = answer.inspect_err(|_| count(&self.of(kind).unknown))?;
+            if kind == Kind::Strong
+                && let Reply::Integer(value) = answer
+            {
+                ensure!(value > last, "a strong add was answered {value} after {last}");
+                last = value;
+            }
             if self.note(kind, answer)?.is_none() && kind == Kind::Tokened {
                 self.token.fetch_add(1, Ordering::SeqCst);
                 self.is_open.store(false, Ordering::SeqCst);

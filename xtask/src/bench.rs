@@ -20,6 +20,7 @@ mod million;
 mod pace;
 mod report;
 mod scale;
+mod strong;
 mod syncs;
 mod upsert;
 

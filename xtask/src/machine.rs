@@ -1,10 +1,10 @@
 //! What the machine has, and how to get what it lacks: Debian's packages, as root or after asking to use sudo.
 
 use std::io::{IsTerminal, Write};
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::process::Command;
 
-use anyhow::Result;
+use anyhow::{Context, Result};
 
 use crate::command::{self, which};
 
@@ -70,6 +70,20 @@ pub(crate) const CASSANDRA: [Need; 3] = [
         package: "openssl",
     },
 ];
+
+/// What runs a program by another clock.
+pub(crate) const CLOCK: [Need; 1] = [Need {
+    program: "faketime",
+    package: "faketime",
+}];
+
+/// The library that `faketime` loads into a program: loaded without it, the program stays our own child.
+pub(crate) fn fake_clock() -> Result<PathBuf> {
+    const NAME: &str = "libfaketime.so.1";
+    let listed = command::output(Command::new("dpkg").args(["-L", "libfaketime"]))?;
+    let found = listed.lines().find(|line| line.ends_with(NAME)).map(PathBuf::from);
+    found.with_context(|| format!("the package libfaketime brings no {NAME}"))
+}
 
 /// What the benchmarks use.
 pub(crate) const RIVAL: [Need; 2] = [

@@ -64,6 +64,7 @@ cargo xtask COMMAND
            --nodes N        so many nodes
            --periodic       with a commit log that Tally refuses
            --passwords      with users and passwords
+           --outages N      instead, let its nodes and Tally's fail under load, N times, and compare
   sim    the seeded simulation of the engine, in release: --seeds N, --seed N, and what `-- --help` says
   mutants  plants known bugs, one at a time, and says which check catches each and how soon
            BUG…             only these, by number or name

@@ -54,6 +54,7 @@ fn obtain() -> Result<()> {
         .into_iter()
         .chain(machine::NODE)
         .chain(machine::CASSANDRA)
+        .chain(machine::CLOCK)
         .collect();
     let lacking = machine::obtain(&needs);
     ensure!(lacking.is_empty(), "still lacking: {}", lacking.join(" "));

@@ -1,15 +1,17 @@
 //! Copies what one store has into another. Guards: the copy is a merge. Rows keep their positions, writers get numbers of the other
 //! store (rule 10), and a node's writer is sealed there under a name of its own, so that a copy that runs twice, goes on after a
-//! crash, or goes back to where the counts came from changes nothing. Does not: read journals; the nodes are to be stopped first.
+//! crash, or goes back to where the counts came from changes nothing. Strong counters are taken over by partitions
+//! (`strong/copy.rs`). Does not: read journals; the nodes are to be stopped first.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use tally_counter::{CounterRow, Head, Position, WriterId, WriterNumber, WriterRow, WriterState, row_key};
-use tally_store::{Addresses, Batch, Order, Row, Store, StoreError, Table};
+use tally_store::{Addresses, Batch, Order, Row, STRONG_PARTITIONS, Store, StoreError, Table};
 
 use crate::Error;
 use crate::registry::Registry;
+use crate::strong::copy as strong;
 
 /// Rows that are copied at once.
 const ROWS: usize = 2_000;
@@ -60,29 +62,16 @@ pub fn copy(
     place: CopyPlace,
     told: &mut dyn FnMut(&CopyProgress) -> Result<(), Error>,
 ) -> Result<u64, Error> {
-    check_strong(from.store.as_ref())?;
+    let mut strong = strong::Plan::of(from, to)?;
     let numbers = writers(from, to)?;
     to.store.durable()?;
     let rows = walk(from.store.as_ref(), &numbers, place, told, &mut |rows| {
         to.store.put(rows, Order::Any)
     })?;
+    // Behind the names, as cells are.
+    let strong = strong.copy(from, to, &mut of_strong(rows, told))?;
     to.store.durable()?;
-    Ok(rows)
-}
-
-/// Strong counters have no cells that could be merged: their partitions are one history each.
-fn check_strong(store: &dyn Store) -> Result<(), Error> {
-    let mut there = false;
-    store.walk(Table::Strong, &[], 1, &mut |_, _| {
-        there = true;
-        Ok(())
-    })?;
-    if there {
-        return Err(Error::Conflict(
-            "the store holds strong counters, which a copy does not bring over yet; nothing was copied".to_owned(),
-        ));
-    }
-    Ok(())
+    Ok(rows.saturating_add(strong))
 }
 
 /// Reads both and compares: every row is in the other store, or a newer one of it.
@@ -102,7 +91,31 @@ pub fn verify_copy(
             "{lacking} of {rows} rows are not in the copy as they are here: copy again"
         )));
     }
-    Ok(rows)
+    let strong = strong::verify(from, to, &mut of_strong(rows, told))?;
+    Ok(rows.saturating_add(strong))
+}
+
+/// Tells of rows of strong counters that were read, of which partition the last ones.
+fn of_strong(
+    before: u64,
+    told: &mut dyn FnMut(&CopyProgress) -> Result<(), Error>,
+) -> impl FnMut(u64, u16) -> Result<(), Error> {
+    move |rows, part| {
+        let (tables, strong) = (steps(TABLES.len()), u64::from(part).saturating_mul(1_000));
+        let within = strong / u64::from(STRONG_PARTITIONS);
+        told(&CopyProgress {
+            rows: before.saturating_add(rows),
+            thousandths: tables.saturating_mul(1_000).saturating_add(within) / tables.saturating_add(1),
+            place: CopyPlace {
+                table: TABLES.len(),
+                cursor: Vec::new(),
+            },
+        })
+    }
+}
+
+fn steps(tables: usize) -> u64 {
+    u64::try_from(tables).unwrap_or(1)
 }
 
 /// How many of these rows a store lacks.
@@ -147,7 +160,8 @@ fn walk(
         })?;
         each(&rows)?;
         let within = u64::from(slot).saturating_mul(1_000) / SLOTS;
-        let tables = u64::try_from(TABLES.len()).unwrap_or(1);
+        // And the strong counters behind them.
+        let tables = steps(TABLES.len()).saturating_add(1);
         match next {
             Some(cursor) => progress.place.cursor = cursor,
             None => {
@@ -157,7 +171,7 @@ fn walk(
                 };
             }
         }
-        let done = u64::try_from(progress.place.table).unwrap_or(0).saturating_mul(1_000);
+        let done = steps(progress.place.table).saturating_mul(1_000);
         let within = if progress.place.cursor.is_empty() { 0 } else { within };
         progress.thousandths = done.saturating_add(within) / tables;
         told(&progress)?;

@@ -22,6 +22,9 @@ use crate::turn::Turn;
 use crate::waiters::Waiters;
 use crate::{Blocked, Error, World};
 
+/// Rounds that may end between a read and its turn before they wait for it.
+pub(crate) const OUTDATED: u32 = 3;
+
 /// What an operator may set.
 #[derive(Clone, Debug)]
 pub struct Settings {
@@ -211,8 +214,12 @@ impl Engine {
 
     /// Reads what the plans need and the memory lacks, all in one read of the store. Blocks.
     pub fn load(&self, plans: &mut [Plan]) -> Result<(), Error> {
+        let outdated = plans.iter().any(|plan| plan.outdated >= OUTDATED);
+        // Where a read takes longer than the time between two rounds, none would ever be of use: rounds wait for this one.
+        let held = outdated.then(|| self.own.lock());
         let read_us = self.world.clock.monotonic_us();
         let loaded = load::plans(self.world.store.as_ref(), &self.registry, plans, read_us)?;
+        drop(held);
         self.figures.loaded(loaded);
         Ok(())
     }

@@ -79,6 +79,8 @@ pub struct Plan {
     pub(crate) asked_us: Option<u64>,
     /// Nobody has asked: it is read before somebody does.
     pub(crate) background: bool,
+    /// How often a round has ended between a read and the turn, so that what was read was of no use.
+    pub(crate) outdated: u32,
 }
 
 impl Default for Plan {
@@ -93,6 +95,7 @@ impl Default for Plan {
             fresh: false,
             asked_us: None,
             background: false,
+            outdated: 0,
         }
     }
 }
@@ -135,6 +138,7 @@ impl Plan {
         self.fresh = false;
         self.asked_us = None;
         self.background = false;
+        self.outdated = 0;
     }
 
     /// Values are to be those that the store has from now on, however lately they were read. Until [`Plan::clear`].

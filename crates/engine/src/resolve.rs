@@ -11,6 +11,7 @@ use crate::registry::Registry;
 /// Puts what the plan has read into memory, unless it may be old by now.
 pub(crate) fn install(core: &mut Core, plan: &mut Plan, registry: &Registry, now_us: u64) {
     if plan.stamp.is_some_and(|stamp| stamp != core.stamp) && !planted!(StaleLoad) {
+        plan.outdated = plan.outdated.saturating_add(1);
         keep_sights(core, plan);
     }
     let at_us = plan.read_us.unwrap_or(now_us);

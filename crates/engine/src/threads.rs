@@ -125,7 +125,7 @@ impl Engine {
         let mut due_us = self.next_us(self.settings.round_interval_ms);
         let mut tidy_due_us = 0;
         let mut verify_due_us = 0;
-        let mut refused = false;
+        let (mut refused, mut untidy) = (false, false);
         loop {
             let now_us = self.world.clock.monotonic_us();
             let mut state = self.wanted.state.lock();
@@ -151,8 +151,8 @@ impl Engine {
             }
             // A round that is asked for wakes this thread, too: it does not sweep each time.
             if self.world.clock.monotonic_us() >= tidy_due_us {
-                self.try_tidy();
-                tidy_due_us = self.next_us(TIDY_INTERVAL_MS);
+                untidy = !self.try_tidy(untidy);
+                tidy_due_us = self.next_us(if untidy { RETRY_MS } else { TIDY_INTERVAL_MS });
             }
             if self.world.clock.monotonic_us() >= verify_due_us {
                 verify_due_us = self.verify_due();
@@ -191,10 +191,15 @@ impl Engine {
         }
     }
 
-    fn try_tidy(&self) {
-        if let Err(error) = self.tidy_if_due(false) {
+    /// Whether it could be done. What failed before as well is not said again: a store may be away for long.
+    fn try_tidy(&self, failed_before: bool) -> bool {
+        let Err(error) = self.tidy_if_due(false) else {
+            return true;
+        };
+        if !failed_before {
             tracing::warn!(%error, "sweeping failed and is tried again");
         }
+        false
     }
 
     /// A slice of what is done between rounds: counting names after a start, sweeping what is no longer summed. The engine's own
@@ -214,6 +219,7 @@ impl Engine {
         if own.rest_due_us.take_if(|due_us| now_us >= *due_us).is_some() && store.rest()? {
             own.rest_due_us = Some(self.next_us(REST_AGAIN_MS));
         }
+        self.walk_strong(walks)?;
         let kept = || self.core.lock().namespaces.kept();
         let walks = walks || own.sweep.walk.is_due(self.world.clock.monotonic_us(), kept);
         self.sweep(&mut own, walks)?;

@@ -8,7 +8,7 @@ use anyhow::{Context, Result, anyhow, bail, ensure};
 
 use super::Bench;
 use super::figures::{grouped, median, percentile, table};
-use super::incr;
+use super::{incr, strong};
 use crate::cassandra::{Cluster, Shape};
 use crate::random::Random;
 use crate::resp::{Client, Reply};
@@ -33,6 +33,13 @@ pub(crate) fn section(bench: &Bench) -> Result<String> {
     let one = Cluster::start(&bench.place, Shape::of(1))?;
     note("cells a second at quorum, one node", grouped(cells(bench, &one)?));
     let [embedded, on_one] = adds(bench, &one)?;
+    note(
+        "strong adds a second, one Cassandra node",
+        grouped(strong::rate(bench, &one)?),
+    );
+    for (what, figure) in strong::layouts(bench, &one)? {
+        note(&format!("layout of strong counters, one node: {what}"), figure);
+    }
     drop(one);
     note("adds a second, ack `disk`, embedded store", grouped(embedded));
     note(
@@ -53,9 +60,10 @@ pub(crate) fn section(bench: &Bench) -> Result<String> {
          rows of {CELLS} counters with 24 bytes of value, put as a round puts them; adds are INCR of 50 connections over 100,000 random keys \
          at pipeline {PIPELINE} (`redis-benchmark`), the two stores taking turns, median of {} rounds; sight is the time from the answer to \
          an INCR at ack `disk` on one node to its value in a GET on another that asks every 5 ms, {} samples, under load with {LOAD} \
-         more adds a second on each of two nodes over {LOADED_COUNTERS} counters.\n\n{}",
+         more adds a second on each of two nodes over {LOADED_COUNTERS} counters. {}\n\n{}",
         bench.rounds,
         samples(bench),
+        strong::says(),
         table(&["what", "figure"], &rows)
     ))
 }
@@ -125,6 +133,8 @@ fn latencies(bench: &Bench, cluster: &Cluster) -> Result<Vec<(&'static str, Stri
     };
     let added = replicated(&one, samples(bench))?;
     note("a replicated add, one after the other: P50, P99", &added);
+    let added = strong::latencies(bench, cluster, samples(bench))?;
+    note("a strong add, one after the other: P50, P99", &added);
     let seen = sights(&one, &two, samples(bench))?;
     note("sight on another node, idle: P50, P99", &seen);
     let done = AtomicBool::new(false);

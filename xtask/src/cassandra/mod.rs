@@ -8,8 +8,10 @@ mod nodes;
 mod outage;
 mod steps;
 mod strong;
+mod told;
 
 use std::net::TcpListener;
+use std::ops::Range;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
@@ -17,7 +19,7 @@ use anyhow::{Context, Result, bail, ensure};
 use tempfile::TempDir;
 
 use crate::place::Place;
-use crate::{child, command, machine};
+use crate::{artifacts, child, command, machine};
 use certificates::{Certificates, Identity};
 use node::Node;
 
@@ -137,6 +139,24 @@ impl Cluster {
         .collect()
     }
 
+    /// What has Tally create a keyspace with a copy on every node: by itself it goes by the nodes that know of each other already.
+    pub(crate) fn copied(&self) -> [String; 2] {
+        let replication = format!(
+            "{{'class': 'NetworkTopologyStrategy', 'datacenter1': {}}}",
+            self.copies()
+        );
+        ["--store-replication".to_owned(), replication]
+    }
+
+    /// Keeps what its nodes said, in a folder that outlives it.
+    fn keep_logs(&self, place: &Place, name: &str) -> Result<PathBuf> {
+        let kept = place.kept(name)?;
+        for node in &self.nodes {
+            node.keep_log(&kept)?;
+        }
+        Ok(kept)
+    }
+
     /// How many copies of each row a keyspace may have.
     pub(crate) fn copies(&self) -> usize {
         self.nodes.len()
@@ -149,13 +169,19 @@ impl Cluster {
     }
 }
 
-/// `cargo xtask cassandra`: a cluster that stays until Ctrl-C.
+/// `cargo xtask cassandra`: a cluster that stays until Ctrl-C, or one that fails so often.
 pub(crate) fn cassandra(arguments: &[String]) -> Result<()> {
     child::end_all_on_interrupt()?;
     let mut shape = Shape::of(MOST_NODES);
+    let mut outages: Option<usize> = None;
+    let mut first = 0_usize;
+    let mut binary = None;
     let mut arguments = arguments.iter();
     while let Some(argument) = arguments.next() {
         match argument.as_str() {
+            "--outages" => outages = Some(arguments.next().context("--outages takes a number")?.parse()?),
+            "--from" => first = arguments.next().context("--from takes a number")?.parse()?,
+            "--binary" => binary = Some(PathBuf::from(arguments.next().context("--binary takes a file")?)),
             "--nodes" => shape.nodes = arguments.next().context("--nodes takes a number")?.parse()?,
             "--periodic" => shape.periodic = true,
             "--passwords" => shape.passwords = true,
@@ -163,6 +189,11 @@ pub(crate) fn cassandra(arguments: &[String]) -> Result<()> {
         }
     }
     let place = Place::find()?;
+    if let Some(times) = outages {
+        ensure!(shape.nodes == MOST_NODES, "nodes fail where there are {MOST_NODES}");
+        let binary = binary.map_or_else(|| artifacts::server(&place, "release"), Ok)?;
+        return outages_on(&place, &binary, first..first + times);
+    }
     let cluster = Cluster::start(&place, shape)?;
     println!(
         "ready {} (replication {}); Ctrl-C ends it and removes its data",
@@ -177,6 +208,32 @@ pub(crate) fn cassandra(arguments: &[String]) -> Result<()> {
     loop {
         std::thread::sleep(Duration::from_hours(1));
     }
+}
+
+/// Both scenes in which nodes fail, each time on a cluster of its own; one that fails does not end the run.
+fn outages_on(place: &Place, binary: &Path, turns: Range<usize>) -> Result<()> {
+    let (mut clean, times) = (0, turns.len());
+    for turn in turns {
+        println!("=== turn {turn}");
+        let run = || -> Result<()> {
+            let mut cluster = Cluster::start(place, Shape::of(MOST_NODES))?;
+            let seed = u64::try_from(turn)?;
+            let run = outage::outage(place, binary, &mut cluster, (turn, outage::PAUSE))
+                .and_then(|()| strong::linearizable(place, binary, &mut cluster, seed));
+            if run.is_err() {
+                let kept = cluster.keep_logs(place, &format!("outage-{turn}"))?;
+                println!("the cluster's logs are in {}", kept.display());
+            }
+            run
+        };
+        match run() {
+            Ok(()) => clean += 1,
+            Err(error) => println!("--- turn {turn} FAILED: {error:#}"),
+        }
+        println!("{clean} clean");
+    }
+    ensure!(clean == times, "{clean} of {times} were clean");
+    Ok(())
 }
 
 /// Obtains Cassandra's jars with Maven, once for a build folder.

@@ -57,6 +57,13 @@ impl Node {
         self.settings.host()
     }
 
+    /// Copies its log into a folder.
+    pub(super) fn keep_log(&self, folder: &Path) -> Result<()> {
+        let log = self.settings.log();
+        std::fs::copy(&log, folder.join(format!("node{}.log", self.settings.number)))?;
+        Ok(())
+    }
+
     /// SIGKILL, and waits for its end.
     pub(crate) fn kill(&mut self) -> Result<()> {
         match self.process.take() {

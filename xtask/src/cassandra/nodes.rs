@@ -10,13 +10,15 @@ use super::Cluster;
 use crate::place::Place;
 use crate::resp::{Client, Reply};
 use crate::tally::{Setup, Tally};
-use crate::{http, sample, wait};
+use crate::{http, machine, sample, wait};
 
 /// How soon an add on one node is to be seen on another.
 const SIGHT: Duration = Duration::from_secs(10);
 /// How soon a twin is to be noticed.
 const TWIN: Duration = Duration::from_secs(10);
 const KEY: &str = "requests:all";
+/// By how much a clock is off.
+const AHEAD_S: i64 = 3_600;
 const ADDS: u64 = 200;
 
 /// Runs it.
@@ -54,16 +56,59 @@ pub(super) fn share(place: &Place, binary: &Path, cluster: &Cluster) -> Result<(
     println!("all nodes read {expected} after {} ms", began.elapsed().as_millis());
     resets(&first, &second)?;
     declares(&first, &second)?;
-    let fourth = Tally::start(&setup("four"))?;
+    let fourth = Tally::start(&ahead(setup("four"))?)?;
     ensure!(
         value(&fourth.resp, KEY)? == expected,
         "a node with an empty disk does not read everything"
     );
     wait::until("four living nodes", SIGHT, || Ok((alive(&fourth)? == 4).then_some(())))?;
+    clocks_differ(&first, &fourth, &setup("one").log)?;
     for tally in [second, third, fourth] {
         tally.stop()?;
     }
     twin(folder.path(), &setup("one"), &setup("twin"), first)
+}
+
+/// With a clock that is ahead by an hour.
+fn ahead(mut setup: Setup) -> Result<Setup> {
+    let lacking = machine::obtain(&machine::CLOCK);
+    ensure!(lacking.is_empty(), "still lacking: {}", lacking.join(" "));
+    let library = machine::fake_clock()?;
+    setup.under = [
+        "env",
+        &format!("LD_PRELOAD={}", library.display()),
+        &format!("FAKETIME=+{AHEAD_S}s"),
+        "FAKETIME_DONT_FAKE_MONOTONIC=1",
+    ]
+    .map(str::to_owned)
+    .to_vec();
+    Ok(setup)
+}
+
+/// A clock that is off is said by the nodes that hear it, and shown; what it counts is counted, at its own time.
+fn clocks_differ(first: &Tally, ahead: &Tally, log: &Path) -> Result<()> {
+    const KEY: &str = "nodes:ahead";
+    Client::connect(&ahead.resp)?.call(&["INCRBY", KEY, "7"])?;
+    Client::connect(&first.resp)?.call(&["INCRBY", KEY, "5"])?;
+    both(first, ahead, KEY, 12)?;
+    wait::until("a clock that is off to be shown", SIGHT, || {
+        let answer = http::get(&first.http, "/v1/nodes")?.json()?;
+        let nodes = answer.get("nodes").and_then(serde_json::Value::as_array);
+        let nodes = nodes.into_iter().flatten();
+        let off_ms = nodes.filter_map(|node| node.get("clock_ahead_ms").and_then(serde_json::Value::as_i64));
+        let is_ahead = |off_ms: i64| (AHEAD_S * 1_000 - off_ms).abs() < 60_000;
+        Ok(off_ms.into_iter().any(is_ahead).then_some(()))
+    })?;
+    let log = std::fs::read_to_string(log)?;
+    ensure!(
+        log.contains("the clock of a node and this one's differ"),
+        "no warning of a clock that is off"
+    );
+    let history = http::get(&first.http, &format!("/v1/history?key={KEY}&step=1h"))?;
+    ensure!(history.status == 200, "{}", history.body);
+    let history = history.json()?;
+    println!("{history}");
+    Ok(())
 }
 
 /// A SET on one node ends what others have counted, and what comes after counts on both.

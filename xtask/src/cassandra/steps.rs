@@ -26,13 +26,13 @@ pub(crate) fn steps(steps: &mut Steps, place: &Place, binary: &Path) {
     });
     steps.step("cassandra: several nodes", || nodes::share(place, binary, &cluster));
     steps.step("cassandra: strong counters are linearizable", || {
-        strong::linearizable(place, binary, &mut cluster)
+        strong::linearizable(place, binary, &mut cluster, 0)
     });
     steps.step("cassandra: a copy there and back", || {
         copy::there_and_back(place, binary, &cluster)
     });
     steps.step("cassandra: nodes fail under load", || {
-        outage::outage(place, binary, &mut cluster)
+        outage::outage(place, binary, &mut cluster, (0, outage::SHORT_PAUSE))
     });
 }
 

@@ -46,14 +46,15 @@ struct Seen {
 /// Where a node answers, which changes when it is started again.
 type Address = Mutex<String>;
 
-/// Runs it. The cluster is whole again at the end.
-pub(super) fn linearizable(place: &Place, binary: &Path, cluster: &mut Cluster) -> Result<()> {
+/// Runs it, with calls that go by `seed`. The cluster is whole again at the end.
+pub(super) fn linearizable(place: &Place, binary: &Path, cluster: &mut Cluster, seed: u64) -> Result<()> {
     let folder = place.fresh("strong")?;
-    let url = cluster.url("strong");
+    let (url, copied) = (cluster.url("strong"), cluster.copied());
     let setup = |name: &str| {
         let mut setup = Setup::new(binary, &folder.path().join(name)).on(Some(&url));
         let settings = ["--store-timeout", "4s", "--request-timeout", "6s"];
         setup.settings.extend(settings.map(str::to_owned));
+        setup.settings.extend(copied.clone());
         setup
     };
     let mut nodes = Vec::new();
@@ -71,7 +72,7 @@ pub(super) fn linearizable(place: &Place, binary: &Path, cluster: &mut Cluster) 
         let mut clients = Vec::new();
         for number in 0..6_u64 {
             let (addresses, seen) = (&addresses, &seen);
-            clients.push(scope.spawn(move || calls(addresses, number, seen)));
+            clients.push(scope.spawn(move || calls(addresses, seed, number, seen)));
         }
         for number in 0..2_u64 {
             let (addresses, seen) = (&addresses, &seen);
@@ -210,8 +211,8 @@ impl Roaming<'_> {
 }
 
 /// One call after the other, each written down.
-fn calls(addresses: &[Address], number: u64, seen: &Seen) -> Result<()> {
-    let mut random = Random::seeded(number);
+fn calls(addresses: &[Address], seed: u64, number: u64, seen: &Seen) -> Result<()> {
+    let mut random = Random::seeded(seed.wrapping_mul(1_000).wrapping_add(number));
     let mut roaming = Roaming {
         addresses,
         node: usize::try_from(number)? % addresses.len(),

@@ -2,6 +2,7 @@
 //! goes by. An unknown outcome is settled by the same batch again, until it applied, its id is there, or the version has moved
 //! on without it (rule 22).
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::Duration;
@@ -15,12 +16,13 @@ use crate::core::{Closing, Core};
 use crate::engine::Engine;
 use crate::flush::Cut;
 use crate::ledger;
+use crate::namespaces::Kept;
 use crate::put::Put;
 
 use super::part::{Known, Part, Writing};
 use super::rows::Collected;
-use super::version::{self, Version};
-use super::{PartRows, Settled, Ticket, WRITER};
+use super::version;
+use super::{PartRows, Settled, Ticket, Version, WRITER};
 
 /// How often a batch is sent whose outcome is not known, before those who wait are told so.
 const ATTEMPTS: usize = 100;
@@ -36,7 +38,7 @@ const TOKENS: usize = 256;
 const TOKENS_PAUSE_US: u64 = 60_000_000;
 
 /// What became of a batch.
-enum End {
+pub(super) enum End {
     /// It is applied, and is the newest: its version.
     Newest(Known),
     /// It is applied, and another node's came after it.
@@ -51,6 +53,12 @@ enum End {
     Read,
     /// Whether what was read is the newest is not known, and why.
     NotRead(String),
+}
+
+/// What a batch makes the version.
+pub(super) struct Next {
+    pub(super) position: Position,
+    pub(super) kept: BTreeMap<String, Kept>,
 }
 
 /// A partition whose batch is being made.
@@ -80,6 +88,9 @@ impl Engine {
         }
         for group in groups {
             self.end_group(group);
+        }
+        for number in numbers {
+            self.leave_part(self.strong.part(super::StrongPart(*number)));
         }
         self.relieve();
     }
@@ -142,15 +153,29 @@ impl Engine {
             self.strong.names_moved.store(true, Ordering::Relaxed);
         }
         group.names_gone = std::mem::take(&mut collected.names_gone);
-        self.send(&rows, group.part.slot, known, closing, collected)
+        let next = Next {
+            position: closing.cut,
+            kept: closing.kept.clone(),
+        };
+        if next.kept != known.version.kept {
+            self.strong.kept_moved.store(true, Ordering::Relaxed);
+        }
+        self.send(&rows, group.part.slot, known, &next, collected)
     }
 
     /// Sends the batch until its outcome is known.
-    fn send(&self, rows: &PartRows<'_>, slot: u16, known: &Known, closing: &Closing, mut collected: Collected) -> End {
+    pub(super) fn send(
+        &self,
+        rows: &PartRows<'_>,
+        slot: u16,
+        known: &Known,
+        next: &Next,
+        mut collected: Collected,
+    ) -> End {
         let next = Version {
-            position: closing.cut,
+            position: next.position,
             batch: self.strong.batch(self.world.random.next()),
-            kept: closing.kept.clone(),
+            kept: next.kept.clone(),
         };
         let bytes = next.encoded();
         let node = self.registry.own().0;
@@ -159,7 +184,7 @@ impl Engine {
             (version::KEY, bytes.as_slice()),
             (&applied_key, &next.batch.to_be_bytes()),
         ] {
-            collected.rows.push(row(slot, key, closing.cut, value));
+            collected.rows.push(row(slot, key, next.position, value));
         }
         let conditions = [Condition {
             address: address(slot, version::KEY),
@@ -344,13 +369,13 @@ fn sweep_ended(rows: &PartRows<'_>, core: &Mutex<Core>, closing: &Closing) -> Re
     Ok(())
 }
 
-fn settle(waiting: &[Arc<Ticket>], settled: &Settled) {
+pub(super) fn settle(waiting: &[Arc<Ticket>], settled: &Settled) {
     for ticket in waiting {
         ticket.settle(settled.clone());
     }
 }
 
-fn address(slot: u16, key: &[u8]) -> Address<'_> {
+pub(super) fn address(slot: u16, key: &[u8]) -> Address<'_> {
     Address {
         table: Table::Strong,
         slot,
@@ -358,7 +383,7 @@ fn address(slot: u16, key: &[u8]) -> Address<'_> {
     }
 }
 
-fn row<'r>(slot: u16, key: &'r [u8], position: Position, value: &'r [u8]) -> Row<'r> {
+pub(super) fn row<'r>(slot: u16, key: &'r [u8], position: Position, value: &'r [u8]) -> Row<'r> {
     Row {
         address: address(slot, key),
         position: position.number(),

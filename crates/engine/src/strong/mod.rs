@@ -7,7 +7,9 @@
 //! Does not: pass requests on, nor count what a source says.
 
 mod commit;
+pub(crate) mod copy;
 mod part;
+mod retention;
 mod rows;
 #[cfg(test)]
 mod tests;
@@ -32,8 +34,9 @@ use crate::{Blocked, Settings};
 
 use part::Part;
 pub use part::StrongTurned;
-pub(crate) use rows::PartRows;
+pub(crate) use rows::{PartRows, read_row};
 pub use ticket::{Settled, Ticket};
+pub(crate) use version::Version;
 
 /// The writer of all strong cells: numbers of logs begin with 1.
 pub(crate) const WRITER: WriterNumber = WriterNumber(0);
@@ -67,6 +70,9 @@ pub(crate) struct Strong {
     ended: Condvar,
     /// Names came or went since they were counted.
     names_moved: AtomicBool,
+    /// From where windows are kept has moved since the last walk.
+    kept_moved: AtomicBool,
+    walk: Mutex<retention::Walk>,
 }
 
 #[derive(Default)]
@@ -97,6 +103,8 @@ impl Strong {
             changed: Condvar::new(),
             ended: Condvar::new(),
             names_moved: AtomicBool::new(false),
+            kept_moved: AtomicBool::new(false),
+            walk: Mutex::default(),
         }
     }
 
@@ -111,8 +119,7 @@ impl Strong {
 
     /// The first slot of each partition.
     fn slots() -> impl Iterator<Item = u16> {
-        let slots = tally_counter::SLOTS / STRONG_PARTITIONS;
-        (0..STRONG_PARTITIONS).map(move |number| number.saturating_mul(slots))
+        (0..STRONG_PARTITIONS).map(first_slot)
     }
 
     /// Waits a while; `true`: the engine stops.
@@ -151,6 +158,11 @@ impl Strong {
         self.changed.notify_all();
         self.ended.notify_all();
     }
+}
+
+/// Where the rows of a partition stand that have no slot.
+fn first_slot(number: u16) -> u16 {
+    number.saturating_mul(tally_counter::SLOTS / STRONG_PARTITIONS)
 }
 
 /// Half of some random bits.

@@ -1,12 +1,13 @@
 //! One partition as this node knows it: a hot table over its version, turns on it, and who waits for the next batch.
 
+use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use parking_lot::Mutex;
 use tally_counter::{Figures, Policy};
 
 use crate::core::{Budget, Core};
-use crate::engine::Engine;
+use crate::engine::{Engine, OUTDATED};
 use crate::flush::Flusher;
 use crate::journal::Tail;
 use crate::ledger::{self, Subject};
@@ -43,6 +44,8 @@ pub(super) struct State {
     pub(super) known: Option<Known>,
     /// Turns that were taken since the last batch was cut.
     pub(super) waiting: Vec<Arc<Ticket>>,
+    /// Counters with windows that are to leave.
+    pub(super) leaving: BTreeSet<Box<str>>,
     /// It waits for a commit already.
     pub(super) queued: bool,
     /// A batch is on its way.
@@ -85,12 +88,11 @@ pub struct StrongTurned<R> {
 
 impl Part {
     pub(super) fn new(number: u16, budget: Budget, seed: u64) -> Self {
-        let slots = tally_counter::SLOTS / tally_store::STRONG_PARTITIONS;
         let core = Core::new(seed, tally_counter::Position::ZERO, budget);
         let flusher = Flusher::new(budget.cache_bytes, core.hasher.clone());
         Self {
             number,
-            slot: number.saturating_mul(slots),
+            slot: super::first_slot(number),
             core: Mutex::new(core),
             state: Mutex::default(),
             writing: Mutex::new(Writing {
@@ -209,8 +211,11 @@ impl Engine {
                 open(here, &rows, &mut writing, self.registry.own().0)?;
             }
         }
+        // Where a read takes longer than a batch, none would ever be of use: batches wait for this one.
+        let held = (plan.outdated >= OUTDATED).then(|| here.writing.lock());
         let read_us = self.world.clock.monotonic_us();
         let loaded = load::plans(&rows, &self.strong.registry, std::slice::from_mut(plan), read_us)?;
+        drop(held);
         self.figures.loaded(loaded);
         Ok(())
     }

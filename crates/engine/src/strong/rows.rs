@@ -40,13 +40,23 @@ impl<'a> PartRows<'a> {
         }
     }
 
+    /// The rows of the partition of this number.
+    pub(crate) fn of(store: &'a dyn Store, part: u16) -> Self {
+        Self::new(store, super::first_slot(part))
+    }
+
     pub(super) fn take(&self) -> Collected {
         std::mem::take(&mut *self.collected.lock())
     }
 
     /// The version as it stands, with its bytes; read so that no batch can be on its way that was acknowledged.
-    pub(super) fn version(&self) -> Result<(Version, Option<Vec<u8>>), StoreError> {
+    pub(crate) fn version(&self) -> Result<(Version, Option<Vec<u8>>), StoreError> {
         let bytes = self.one(version::KEY)?;
+        if bytes.as_deref() == Some(super::copy::UNDER_WAY) {
+            return Err(StoreError::Unavailable(
+                "these strong counters are being copied into this store: bring that tally copy to its end".to_owned(),
+            ));
+        }
         let version = bytes.as_deref().map(Version::decode).transpose()?;
         Ok((version.unwrap_or_default(), bytes))
     }
@@ -167,6 +177,14 @@ fn read(row: Row<'_>) -> Result<Row<'_>, StoreError> {
         },
         ..row
     })
+}
+
+/// A row of the table as of the table that it stands for; `None`: it is about versions.
+pub(crate) fn read_row(row: Row<'_>) -> Result<Option<Row<'_>>, StoreError> {
+    match row.address.key.first() {
+        Some(&ROW) => read(row).map(Some),
+        _ => Ok(None),
+    }
 }
 
 /// What the keys of the ledger's rows begin with in a partition.

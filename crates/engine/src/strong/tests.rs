@@ -265,3 +265,207 @@ fn turns_that_wait_for_a_partition_are_bounded() {
     engine.commit_strong();
     assert!(added(&engine, 1, None).is_ok());
 }
+
+/// Copies, as far as `told` goes on.
+fn copy(
+    (from, from_id): (&Arc<Model>, &str),
+    (to, to_id): (&Arc<Model>, &str),
+    told: &mut dyn FnMut(&crate::CopyProgress) -> Result<(), crate::Error>,
+) -> Result<u64, crate::Error> {
+    let (from, to): (Arc<dyn Store>, Arc<dyn Store>) = (from.clone(), to.clone());
+    let from = crate::CopyEnd {
+        store: &from,
+        id: from_id,
+    };
+    let to = crate::CopyEnd { store: &to, id: to_id };
+    let rows = crate::copy(from, to, crate::CopyPlace::default(), told)?;
+    assert_eq!(crate::verify_copy(from, to, &mut |_| Ok(()))?, rows);
+    Ok(rows)
+}
+
+/// A stopped node's counts on a store of its own.
+fn counted(node: &str, store: &Arc<Model>, amount: i64, token: &[u8]) -> i128 {
+    let dir = tempfile::tempdir().unwrap();
+    let engine = start(node, &dir, store.clone());
+    declare(&engine);
+    assert_eq!(added(&engine, amount, Some(token)).map(drop), Ok(()));
+    let value = value(&engine);
+    assert_eq!(engine.verify(false).unwrap().drifts, []);
+    value
+}
+
+/// What a store has of the counter, and whether it knows a token.
+fn there(store: &Arc<Model>, token: &[u8]) -> (i128, bool) {
+    let dir = tempfile::tempdir().unwrap();
+    let engine = start("look", &dir, store.clone());
+    let repeated = added(&engine, 1, Some(token));
+    let known = repeated.as_ref().is_err_and(|why| why.contains("Duplicate"));
+    assert!(known || repeated.is_ok(), "{repeated:?}");
+    (value(&engine), known)
+}
+
+/// A copy there, once more, on from where it was, back home, and none where both have counted.
+#[test]
+fn partitions_are_copied_as_one_history() {
+    let (home, away) = (Arc::new(Model::perfect()), Arc::new(Model::perfect()));
+    let go_on = &mut |_: &crate::CopyProgress| Ok(());
+    assert_eq!(counted("a", &home, 5, b"1"), 5);
+    for _ in 0..2 {
+        copy((&home, "home"), (&away, "away"), go_on).unwrap();
+        assert_eq!(there(&Arc::new(away.snapshot()), b"1"), (5, true));
+    }
+    // More is counted at home, and comes over.
+    assert_eq!(counted("b", &home, 7, b"2"), 12);
+    copy((&home, "home"), (&away, "away"), go_on).unwrap();
+    assert_eq!(there(&Arc::new(away.snapshot()), b"2"), (12, true));
+    // From now on it is counted away: home has nothing that would be lacking there, and gets what is new.
+    assert_eq!(counted("c", &away, 10, b"3"), 22);
+    let before = home.snapshot();
+    copy((&home, "home"), (&away, "away"), go_on).unwrap();
+    assert_eq!(there(&Arc::new(away.snapshot()), b"3"), (22, true));
+    copy((&away, "away"), (&home, "home"), go_on).unwrap();
+    assert_eq!(there(&Arc::new(home.snapshot()), b"3"), (22, true));
+    // Where both have counted neither is replaced.
+    let home = Arc::new(before);
+    assert_eq!(counted("d", &home, 100, b"4"), 112);
+    for (from, to) in [((&home, "home"), (&away, "away")), ((&away, "away"), (&home, "home"))] {
+        let refused = copy(from, to, go_on).unwrap_err().to_string();
+        assert!(refused.contains("both stores have counted"), "{refused}");
+    }
+    assert_eq!(there(&home, b"4"), (112, true));
+}
+
+/// A copy that is cut off leaves partitions that no node goes by, and comes to its end when it is run again.
+#[test]
+fn a_half_copied_partition_is_refused_until_the_copy_has_ended() {
+    let (home, away) = (Arc::new(Model::perfect()), Arc::new(Model::perfect()));
+    assert_eq!(counted("a", &home, 5, b"1"), 5);
+    let mut cut = |progress: &crate::CopyProgress| {
+        if progress.place.table < 6 {
+            return Ok(());
+        }
+        // The end of the last table tells the same place: rows of strong counters come after it.
+        match progress.thousandths {
+            0..858 => Ok(()),
+            _ => Err(crate::Error::Unavailable("cut off".to_owned())),
+        }
+    };
+    let refused = copy((&home, "home"), (&away, "away"), &mut cut)
+        .unwrap_err()
+        .to_string();
+    assert!(refused.contains("cut off"), "{refused}");
+    let dir = tempfile::tempdir().unwrap();
+    let engine = start("early", &dir, away.clone());
+    let mut plan = Plan::new();
+    plan.key(key(), Need::Value);
+    let loaded = engine
+        .load_strong(StrongPart::of(key()), &mut plan)
+        .unwrap_err()
+        .to_string();
+    assert!(loaded.contains("being copied"), "{loaded}");
+    let other = copy((&Arc::new(home.snapshot()), "other"), (&away, "away"), &mut |_| Ok(())).unwrap_err();
+    assert!(other.to_string().contains("interrupted"), "{other}");
+    copy((&home, "home"), (&away, "away"), &mut |_| Ok(())).unwrap();
+    assert_eq!(there(&away, b"1"), (5, true));
+}
+
+/// Rows of windows of strong counters.
+fn windows(store: &Model) -> usize {
+    let mut rows = 0;
+    let mut cursor = Vec::new();
+    loop {
+        let next = store.walk(Table::Strong, &cursor, 100, &mut |_, row| {
+            rows += usize::from(row.address.key.starts_with(&[2, 1]));
+            Ok(())
+        });
+        match next.unwrap() {
+            Some(next) => cursor = next,
+            None => return rows,
+        }
+    }
+}
+
+fn add_at(engine: &Engine, amount: i64, time_ms: u64) -> Option<Arc<Ticket>> {
+    let mut plan = Plan::new();
+    let index = plan.key(key(), Need::Value);
+    loop {
+        match engine.strong_turn(StrongPart::of(key()), &mut plan, &mut |turn| {
+            turn.add(index, amount, Some(time_ms))
+        }) {
+            Ok(turned) => {
+                assert!(turned.answer.unwrap().is_some(), "late");
+                return turned.ticket;
+            }
+            Err(Blocked::Load) => engine.load_strong(StrongPart::of(key()), &mut plan).unwrap(),
+            Err(other) => panic!("{other}"),
+        }
+    }
+}
+
+fn history(engine: &Engine) -> Vec<(tally_counter::Step, i128, i128)> {
+    let steps = engine.explain(key()).unwrap().history;
+    steps
+        .into_iter()
+        .map(|(step, left, windows, _)| (step, left, windows))
+        .collect()
+}
+
+/// Windows that left the retention are removed, and what they held is in `left`; what is added meanwhile, before the boundary and behind
+/// it, is counted too, and another node goes on from there.
+#[test]
+fn windows_that_left_the_retention_are_folded_and_removed() {
+    const DAY_MS: u64 = 86_400_000;
+    let (dir, away) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
+    let store = Arc::new(Model::perfect());
+    let engine = start("one", &dir, store.clone());
+    let policy = Policy {
+        consistency: Consistency::Strong,
+        lateness_ms: None,
+        ..Policy::default()
+    };
+    engine.declare("s", policy).unwrap();
+    engine.round().unwrap();
+    let now_ms = engine.world.clock.now_ms();
+    for hour in 0..10 {
+        drop(add_at(&engine, 1, now_ms - 5 * DAY_MS + hour * 3_600_000));
+        engine.commit_strong();
+    }
+    drop(add_at(&engine, 100, now_ms));
+    engine.commit_strong();
+    let before = windows(&store);
+    let sums = |engine: &Engine| -> Vec<i128> {
+        history(engine)
+            .into_iter()
+            .map(|(_, left, windows)| left + windows)
+            .collect()
+    };
+    assert_eq!(sums(&engine), [110; 3]);
+    // Turns that are taken and not yet committed when the windows leave.
+    let waiting = [add_at(&engine, 1_000, now_ms), add_at(&engine, 1, now_ms - 5 * DAY_MS)];
+    engine.walk_strong(true).unwrap();
+    engine.commit_strong();
+    engine.commit_strong();
+    for ticket in waiting.into_iter().flatten() {
+        assert_eq!(ticket.settled(), Some(Settled::Done));
+    }
+    assert!(
+        windows(&store) + 9 <= before,
+        "{before} rows of windows before, {} after",
+        windows(&store)
+    );
+    assert_eq!(sums(&engine), [1_111; 3]);
+    let minutes = history(&engine)[0];
+    assert_eq!(minutes, (tally_counter::Step::Minute, 11, 1_100));
+    assert_eq!(engine.verify(false).unwrap().drifts, []);
+    let two = start("two", &away, store.clone());
+    two.beat().unwrap();
+    drop(add_at(&two, 1, now_ms - 5 * DAY_MS));
+    two.commit_strong();
+    assert_eq!((value(&engine), sums(&two)), (1_112, vec![1_112; 3]));
+    // The first node meets the other's batch, and loses none of its own.
+    let ticket = add_at(&engine, 1, now_ms);
+    engine.commit_strong();
+    assert_eq!(ticket.unwrap().settled(), Some(Settled::Again));
+    assert!(added(&engine, 1, None).is_ok());
+    assert_eq!(engine.verify(false).unwrap().drifts, []);
+}

@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 
 use tally_counter::{Corrupt, Position, Reader, put_varint};
 
-use crate::namespaces::{self, Kept};
+use crate::namespaces::{self, Boundaries, Kept};
 
 /// The key of the version's row.
 pub(super) const KEY: &[u8] = &[0];
@@ -14,16 +14,23 @@ const APPLIED: u8 = 1;
 
 /// What the store has of a partition.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub(super) struct Version {
+pub(crate) struct Version {
     /// Up to where its log goes.
-    pub(super) position: Position,
+    pub(crate) position: Position,
     /// Which batch brought it there.
-    pub(super) batch: u128,
+    pub(crate) batch: u128,
     /// From where the windows of its namespaces are kept.
     pub(super) kept: BTreeMap<String, Kept>,
 }
 
 impl Version {
+    /// From where the windows of a namespace are kept.
+    pub(crate) fn boundaries(&self, namespace: &str) -> Boundaries {
+        self.kept
+            .get(namespace)
+            .map_or_else(Boundaries::default, |kept| kept.boundaries)
+    }
+
     pub(super) fn encoded(&self) -> Vec<u8> {
         let mut out = Vec::new();
         put_varint(&mut out, self.position.number().into());

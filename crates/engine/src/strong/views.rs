@@ -96,7 +96,7 @@ impl Engine {
         })
     }
 
-    fn namespace_of(&self, key: Key<'_>) -> String {
+    pub(crate) fn namespace_of(&self, key: Key<'_>) -> String {
         let core = self.core.lock();
         let index = core.namespaces.of(key.as_str());
         let namespace = core.namespaces.get(index);

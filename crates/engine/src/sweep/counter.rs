@@ -15,21 +15,21 @@ use crate::round::Own;
 
 /// What is to be done about some counters.
 #[derive(Debug, Default)]
-pub(super) struct Chores {
+pub(crate) struct Chores {
     /// Rows of what left, to be put first.
-    pub(super) lefts: Batch,
+    pub(crate) lefts: Batch,
     /// Windows to be removed then.
-    pub(super) windows: Batch,
+    pub(crate) windows: Batch,
     /// Cells and rows of what left of ended lives, to be removed last: they show that there may be windows of these lives, too.
     pub(super) rows: Batch,
     /// The counters whose `left` moves.
-    pub(super) folded: Vec<Box<str>>,
+    pub(crate) folded: Vec<Box<str>>,
     /// How many rows of windows that takes in.
-    pub(super) folded_windows: u64,
+    pub(crate) folded_windows: u64,
     /// Heads that nothing stands behind.
     pub(super) tombstones: Vec<(Box<str>, Head)>,
     /// Counters of which more may go.
-    pub(super) again: Vec<Box<str>>,
+    pub(crate) again: Vec<Box<str>>,
 }
 
 /// So many rows of windows of a counter and step are read at a time.
@@ -92,69 +92,99 @@ impl Engine {
         Ok(())
     }
 
-    /// Windows of a step before the boundary: into `left` of their writers, as of the position up to which each is whole.
+    /// Windows of a step before the boundary, of writers that are whole.
     fn fold(
         &self,
         own: &mut Own,
         key: Key<'_>,
         found: &Found,
-        (step, boundary): (Step, Minute),
+        until: (Step, Minute),
         chores: &mut Chores,
     ) -> Result<(), Error> {
         let store = self.world.store.as_ref();
-        let (life, slot) = (found.life(), key.slot().number());
-        let left_of = |writer: WriterNumber| {
-            let left = found
-                .lefts
-                .iter()
-                .find(|(of, whose, _)| (*of, *whose) == (step, writer));
-            left.map(|(.., left)| *left)
-        };
-        let (until, before) = windows_before(store, key, (life, step), boundary, &|writer| {
-            left_of(writer).map_or(Minute(0), |left| left.boundary)
-        })?;
-        let taken_before = chores.windows.len();
-        let mut folds = false;
-        for (writer, before) in before {
-            let Some(at) = self.whole_up_to(own, writer)? else {
-                continue;
-            };
-            let old = left_of(writer);
-            let newest = old.map_or(Position::ZERO, |left| left.position).max(before.newest);
-            if newest > at {
-                return Err(Error::Corrupt(format!(
-                    "counter {key:?}: its history of writer {} is at {newest}, the writer only at {at}",
-                    writer.0
-                )));
-            }
-            before.rows.rows().for_each(|row| chores.windows.push(row));
-            if before.taken == 0 {
-                continue;
-            }
-            let left = Left {
-                position: at,
-                boundary: until,
-                amount: old.map_or(0, |left| left.amount).saturating_add(before.sum),
-            };
-            let row = CounterRow::Left { life, step, writer };
-            chores.lefts.push_with(
-                Table::Counters,
-                slot,
-                at.number(),
-                |out| row_key(key, row, out),
-                |out| left.encode(out),
-            );
-            chores.folded_windows = chores.folded_windows.saturating_add(before.taken);
-            folds = true;
-        }
-        if folds {
-            chores.folded.push(key.as_str().into());
-        }
-        if until < boundary && chores.windows.len() > taken_before {
-            chores.again.push(key.as_str().into());
-        }
-        Ok(())
+        let whole = &mut |writer| self.whole_up_to(own, writer);
+        fold(store, key, found, until, whole, chores)
     }
+}
+
+/// Notes the windows of a counter before these boundaries, where one writer is whole up to `at`.
+pub(crate) fn leave(
+    store: &dyn Store,
+    key: Key<'_>,
+    boundaries: Boundaries,
+    at: Position,
+    chores: &mut Chores,
+) -> Result<(), Error> {
+    let found = rows_of(store, key)?;
+    for (step, boundary) in Step::ALL.into_iter().zip(boundaries) {
+        if boundary > Minute(0) {
+            fold(store, key, &found, (step, boundary), &mut |_| Ok(Some(at)), chores)?;
+        }
+    }
+    Ok(())
+}
+
+/// Windows of a step before the boundary: into `left` of their writers, as of the position up to which each is whole.
+fn fold(
+    store: &dyn Store,
+    key: Key<'_>,
+    found: &Found,
+    (step, boundary): (Step, Minute),
+    whole: &mut dyn FnMut(WriterNumber) -> Result<Option<Position>, Error>,
+    chores: &mut Chores,
+) -> Result<(), Error> {
+    let (life, slot) = (found.life(), key.slot().number());
+    let left_of = |writer: WriterNumber| {
+        let left = found
+            .lefts
+            .iter()
+            .find(|(of, whose, _)| (*of, *whose) == (step, writer));
+        left.map(|(.., left)| *left)
+    };
+    let (until, before) = windows_before(store, key, (life, step), boundary, &|writer| {
+        left_of(writer).map_or(Minute(0), |left| left.boundary)
+    })?;
+    let taken_before = chores.windows.len();
+    let mut folds = false;
+    for (writer, before) in before {
+        let Some(at) = whole(writer)? else {
+            continue;
+        };
+        let old = left_of(writer);
+        let newest = old.map_or(Position::ZERO, |left| left.position).max(before.newest);
+        if newest > at {
+            return Err(Error::Corrupt(format!(
+                "counter {key:?}: its history of writer {} is at {newest}, the writer only at {at}",
+                writer.0
+            )));
+        }
+        before.rows.rows().for_each(|row| chores.windows.push(row));
+        if before.taken == 0 {
+            continue;
+        }
+        let left = Left {
+            position: at,
+            boundary: until,
+            amount: old.map_or(0, |left| left.amount).saturating_add(before.sum),
+        };
+        let row = CounterRow::Left { life, step, writer };
+        chores.lefts.push_with(
+            Table::Counters,
+            slot,
+            at.number(),
+            |out| row_key(key, row, out),
+            |out| left.encode(out),
+        );
+        chores.folded_windows = chores.folded_windows.saturating_add(before.taken);
+        folds = true;
+    }
+    if folds {
+        chores.folded.push(key.as_str().into());
+    }
+    if until < boundary && chores.windows.len() > taken_before {
+        chores.again.push(key.as_str().into());
+    }
+    Ok(())
 }
 
 fn prefix_of(key: Key<'_>) -> Vec<u8> {

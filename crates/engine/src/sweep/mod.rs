@@ -18,7 +18,7 @@ use crate::engine::Engine;
 use crate::namespaces::{Boundaries, Kept};
 use crate::registry::Registry;
 use crate::round::Own;
-use counter::Chores;
+pub(crate) use counter::{Chores, leave};
 use walk::Walk;
 
 /// How many tokens each scope holds.

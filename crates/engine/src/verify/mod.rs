@@ -3,6 +3,8 @@
 //! so that no round, source or sweep moves rows under it, and goes by the policies and boundaries of that moment: a slice never
 //! takes what is under way for drift. It reads only, unless the pass was asked to repair (`repair.rs`).
 //!
+//! Strong counters are compared with the versions of their partitions (`strong.rs`).
+//!
 //! It does not compare parents with children: there are no rollups yet.
 
 mod drift;
@@ -12,6 +14,7 @@ mod mend;
 mod pass;
 mod repair;
 mod rows;
+mod strong;
 #[cfg(test)]
 #[expect(
     clippy::disallowed_methods,

@@ -1,5 +1,5 @@
 //! A walk over everything that is compared, in steps: counters, the hot table, names, windows of counters that are not there, the
-//! ledger. Between two slices it is a place to go on from, so a pass takes no snapshot and no memory.
+//! ledger, strong counters. Between two slices it is a place to go on from, so a pass takes no snapshot and no memory.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -36,6 +36,7 @@ enum Phase {
     Names(Vec<u8>),
     Windows(Walk),
     Ledger(Walk),
+    Strong(Walk),
     Ended,
 }
 
@@ -44,7 +45,7 @@ enum Phase {
 pub(super) struct Walk {
     pub(super) cursor: Vec<u8>,
     /// The last counter that was met: its rows may go on behind the cursor.
-    last: Vec<u8>,
+    pub(super) last: Vec<u8>,
 }
 
 /// What holds during a slice.
@@ -215,6 +216,11 @@ impl Engine {
             }
             Phase::Ledger(walk) => {
                 if self.look_at_ledger(own, walk, view, frame, findings)? {
+                    *phase = Phase::Strong(Walk::default());
+                }
+            }
+            Phase::Strong(walk) => {
+                if self.look_at_strong(walk, view, frame, findings)? {
                     *phase = Phase::Ended;
                 }
             }

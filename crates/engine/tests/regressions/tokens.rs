@@ -1,9 +1,14 @@
 //! Tokens and their sweep.
 
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU32, Ordering};
+use std::sync::mpsc::channel;
+use std::time::Duration;
+
 use tally_engine::{Engine, Plan, TokenState};
 use tally_store::Faults;
 
-use crate::kit::Bench;
+use crate::kit::{Bench, Interrupted, blind};
 
 #[test]
 fn a_sweep_that_failed_does_not_count_its_tokens_again() {
@@ -37,4 +42,42 @@ fn token_state(engine: &Engine, token: u32) -> TokenState {
         state
     });
     state.unwrap()
+}
+
+/// On a store whose reads take longer than the time between two rounds, a round ended between each read of a token and its turn, which was given
+/// up after many reads: adds with tokens were answered minutes later, or not at all.
+#[test]
+fn a_token_is_read_though_rounds_end_quicker_than_the_store_answers() {
+    const MOST_READS: u32 = 30;
+    /// What a round takes that is not held back, many times over.
+    const ROUND: Duration = Duration::from_millis(500);
+
+    /// A round ends in the midst of each read, if it is let to.
+    fn arm(store: &Arc<Interrupted>, engine: &Arc<Engine>, reads: &Arc<AtomicU32>) {
+        let (next, engine, reads) = (Arc::clone(store), Arc::clone(engine), Arc::clone(reads));
+        *store.at_scan.lock().unwrap() = Some(Box::new(move || {
+            if reads.fetch_add(1, Ordering::Relaxed) > MOST_READS {
+                return;
+            }
+            let (done, ended) = channel();
+            let rounds = Arc::clone(&engine);
+            std::thread::spawn(move || {
+                blind(&rounds, "y", 1, None);
+                rounds.round().unwrap();
+                done.send(()).ok();
+            });
+            ended.recv_timeout(ROUND).ok();
+            arm(&next, &engine, &reads);
+        }));
+    }
+
+    let bench = Bench::new(1);
+    let store = Interrupted::new(&bench);
+    let engine = Arc::new(bench.open_on(store.clone()));
+    let reads = Arc::new(AtomicU32::new(0));
+    arm(&store, &engine, &reads);
+    assert_eq!(token_state(&engine, 1), TokenState::New);
+    let reads = reads.load(Ordering::Relaxed);
+    assert!(reads < MOST_READS, "{reads} reads");
+    assert_eq!(token_state(&engine, 1), TokenState::Duplicate(b"answer".to_vec()));
 }

@@ -1,5 +1,5 @@
-//! The driver's errors, named for what the caller should do. What was sent and not answered may have been applied, now or later;
-//! all that is sent may be sent again.
+//! The driver's errors, named for what the caller should do. What was sent and not answered may have been applied, now or later, which who knows
+//! what was asked for says; all that is sent may be sent again.
 
 use scylla::errors::{
     DbError, ExecutionError, IntoRowsResultError, NewSessionError, PrepareError, RequestAttemptError, RowsError,
@@ -26,7 +26,10 @@ impl Failure for ExecutionError {
     }
 
     fn text(&self) -> String {
-        self.to_string()
+        match self {
+            Self::RequestTimeout(limit) => format!("no node answered within {} ms", limit.as_millis()),
+            error => error.to_string(),
+        }
     }
 }
 
@@ -63,6 +66,19 @@ pub(super) fn at_start(error: &impl Failure) -> StoreError {
 /// What Cassandra says when it could not read users or rights: too few nodes that hold them answered.
 const UNABLE: &str = "Unable to perform auth";
 
+/// Of a read: nothing was to be applied.
+pub(super) fn of_read(error: &impl Failure) -> StoreError {
+    match error.said() {
+        Some((
+            DbError::ReadTimeout { received, required, .. } | DbError::ReadFailure { received, required, .. },
+            _,
+        )) => StoreError::Unavailable(format!(
+            "{received} of the {required} replicas that must answered a read in time"
+        )),
+        _ => of(error),
+    }
+}
+
 /// Of any request.
 pub(super) fn of(error: &impl Failure) -> StoreError {
     match error.said() {
@@ -80,12 +96,12 @@ pub(super) fn of(error: &impl Failure) -> StoreError {
             DbError::WriteTimeout { received, required, .. } | DbError::WriteFailure { received, required, .. },
             _,
         )) => StoreError::Unavailable(format!(
-            "{received} of {required} replicas answered a write; it may have been applied"
+            "{received} of the {required} replicas that must answered a write in time"
         )),
         Some((DbError::SyntaxError | DbError::Invalid | DbError::ConfigError | DbError::ProtocolError, said)) => {
             StoreError::Refused(format!("the cluster refused a request: {said}"))
         }
-        _ => StoreError::Unavailable(format!("{}; what was sent may have been applied", error.text())),
+        _ => StoreError::Unavailable(error.text()),
     }
 }
 
@@ -137,4 +153,39 @@ pub(super) fn rows(error: &IntoRowsResultError) -> StoreError {
 /// Of a row's columns.
 pub(super) fn columns(error: &RowsError) -> StoreError {
     StoreError::Corrupt(error.to_string())
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use super::*;
+
+    fn said(error: DbError) -> ExecutionError {
+        ExecutionError::LastAttemptError(RequestAttemptError::DbError(error, String::new()))
+    }
+
+    /// What a limit or the cluster said, and nothing of what may have been applied: that is said once, by who knows what was asked for.
+    #[test]
+    fn what_may_have_been_applied_is_the_callers_to_say() {
+        let late = ExecutionError::RequestTimeout(Duration::from_secs(4));
+        let write = said(DbError::WriteTimeout {
+            consistency: scylla::statement::Consistency::Quorum,
+            received: 1,
+            required: 2,
+            write_type: scylla::errors::WriteType::Batch,
+        });
+        assert!(of(&late).to_string().contains("no node answered within 4000 ms"));
+        assert!(of(&write).to_string().contains("1 of the 2 replicas"));
+        let timeout = said(DbError::ReadTimeout {
+            consistency: scylla::statement::Consistency::Quorum,
+            received: 1,
+            required: 2,
+            data_present: false,
+        });
+        assert!(of_read(&timeout).to_string().contains("answered a read"));
+        for error in [of(&late), of(&write), of_read(&late), of_read(&timeout)] {
+            assert!(!error.to_string().contains("applied"), "{error}");
+        }
+    }
 }

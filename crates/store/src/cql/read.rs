@@ -3,7 +3,7 @@
 use futures::stream::{self, StreamExt, TryStreamExt};
 use scylla::response::query_result::QueryRowsResult;
 
-use super::retry::retried;
+use super::retry::asked;
 use super::walk::Buckets;
 use super::{Cql, failure, partition};
 use crate::{Address, Addresses, Range, Row, StoreError, Table, Visit};
@@ -87,7 +87,7 @@ impl Cql {
         keys.dedup();
         let statement = &self.statements.of(first.table)?.get;
         let values = (self.partitions.number(first.place), keys);
-        retried(async || self.session.execute_unpaged(statement, &values).await)
+        asked(async || self.session.execute_unpaged(statement, &values).await)
             .await?
             .into_rows_result()
             .map_err(|error| failure::rows(&error))
@@ -138,7 +138,7 @@ impl Cql {
         let statement = &self.statements.of(stretch.table)?.stretch;
         let limit = i32::try_from(stretch.asked().max(1)).unwrap_or(i32::MAX);
         let values = (self.partitions.number(stretch.place), &stretch.from, &stretch.to, limit);
-        retried(async || self.session.execute_unpaged(statement, &values).await)
+        asked(async || self.session.execute_unpaged(statement, &values).await)
             .await?
             .into_rows_result()
             .map_err(|error| failure::rows(&error))

@@ -18,6 +18,11 @@ pub(super) async fn retried<T>(send: impl AsyncFnMut() -> Result<T, ExecutionErr
     answered(send).await.map_err(|error| failure::of(&error))
 }
 
+/// The same of a request that only reads.
+pub(super) async fn asked<T>(send: impl AsyncFnMut() -> Result<T, ExecutionError>) -> Result<T, StoreError> {
+    answered(send).await.map_err(|error| failure::of_read(&error))
+}
+
 /// The same before the store is open.
 pub(super) async fn retried_at_start<T>(send: impl AsyncFnMut() -> Result<T, ExecutionError>) -> Result<T, StoreError> {
     answered(send).await.map_err(|error| failure::at_start(&error))

@@ -22,19 +22,24 @@ pub(super) fn stands(store: &dyn Store, address: Address<'_>) -> Option<(u64, Ve
 pub(super) fn damage(store: &dyn Store, address: Address<'_>, work: impl FnOnce(u64, &[u8]) -> Option<(u64, Vec<u8>)>) {
     let (position, old) = stands(store, address).unwrap();
     let mut rows = Batch::new();
-    let Some((position, value)) = work(position, &old) else {
+    let mut gone = Addresses::new();
+    let damaged = work(position, &old);
+    if damaged.is_none() && address.table == Table::Strong {
+        gone.push_with(address.table, address.slot, |out| out.extend_from_slice(address.key));
+    } else if let Some((position, value)) = &damaged {
+        rows.push(Row {
+            address,
+            position: *position,
+            value,
+        });
+    } else {
         rows.push(Row {
             address,
             position,
             value: &[],
         });
         return store.remove(&rows).unwrap();
-    };
-    rows.push(Row {
-        address,
-        position,
-        value: &value,
-    });
+    }
     let conditions = [Condition {
         address,
         value: Some(&old),
@@ -42,7 +47,7 @@ pub(super) fn damage(store: &dyn Store, address: Address<'_>, work: impl FnOnce(
     let swap = Swap {
         conditions: &conditions,
         rows: &rows,
-        gone: &Addresses::new(),
+        gone: &gone,
     };
     assert_eq!(store.swap(swap).unwrap(), Swapped::Applied);
 }

@@ -8,3 +8,4 @@ mod damage;
 mod history;
 mod kinds;
 mod memory;
+mod strong;

@@ -17,7 +17,7 @@ use crate::table::Round;
 use crate::{Error, namespaces};
 
 /// So long after the last round the store may bring to disk what it collects in memory.
-const REST_MS: u64 = 2_000;
+const REST_MS: u64 = 1_000;
 
 /// What the node's row keeps.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]

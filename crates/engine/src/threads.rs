@@ -5,6 +5,8 @@ use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::Duration;
 
+use tally_counter::Position;
+
 use crate::Error;
 use crate::engine::Engine;
 
@@ -14,6 +16,17 @@ const TIDY_INTERVAL_MS: u64 = 50;
 const REST_AGAIN_MS: u64 = 250;
 /// How soon a round that the store refused is tried again.
 const RETRY_MS: u64 = 500;
+
+/// A round is not waited for where nothing was written for so long and what is open takes more than this, about 10,000 counters.
+const LULL_US: u64 = 1_000_000;
+const LEFT_ALONE_BYTES: usize = 256 << 10;
+
+/// Since when nothing was written, and up to where.
+#[derive(Default)]
+struct Lull {
+    at: Option<Position>,
+    since_us: u64,
+}
 
 impl Engine {
     /// Starts the threads that sync the journal and write rounds.
@@ -126,6 +139,7 @@ impl Engine {
         let mut tidy_due_us = 0;
         let mut verify_due_us = 0;
         let (mut refused, mut untidy) = (false, false);
+        let mut lull = Lull::default();
         loop {
             let now_us = self.world.clock.monotonic_us();
             let mut state = self.wanted.state.lock();
@@ -140,7 +154,7 @@ impl Engine {
             drop(state);
             // A store that refuses is not asked again for every add that waits for it.
             let due = self.world.clock.monotonic_us() >= due_us;
-            if due || (!refused && (wanted || self.is_heavy())) {
+            if due || (!refused && (wanted || self.is_heavy() || self.is_left_alone(&mut lull))) {
                 refused = !self.try_round();
                 let wait_ms = if refused {
                     RETRY_MS
@@ -173,6 +187,21 @@ impl Engine {
     /// Whether what is not in the store yet takes so much memory that a round is due.
     fn is_heavy(&self) -> bool {
         self.core.lock().is_heavy()
+    }
+
+    /// Whether what is not in the store yet takes memory, and nothing has come for a while.
+    fn is_left_alone(&self, lull: &mut Lull) -> bool {
+        let core = self.core.lock();
+        let at = core.tail.position();
+        let now_us = self.world.clock.monotonic_us();
+        if lull.at != Some(at) {
+            *lull = Lull {
+                at: Some(at),
+                since_us: now_us,
+            };
+            return false;
+        }
+        core.open.fold.bytes() > LEFT_ALONE_BYTES && now_us.saturating_sub(lull.since_us) >= LULL_US
     }
 
     pub(crate) fn try_round(&self) -> bool {

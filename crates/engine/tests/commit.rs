@@ -140,8 +140,12 @@ impl Bench {
 
 /// Adds to so many counters in one entry.
 fn add(engine: &Engine, counters: usize) -> Position {
+    add_to(engine, 0..counters)
+}
+
+fn add_to(engine: &Engine, numbers: std::ops::Range<usize>) -> Position {
     let mut plan = Plan::new();
-    let keys: Vec<_> = (0..counters)
+    let keys: Vec<_> = numbers
         .map(|number| {
             let key = format!("a-counter-with-a-name:{number}");
             plan.key(Key::new(key.as_bytes()).unwrap(), Need::Blind)
@@ -295,5 +299,34 @@ fn no_wish_for_a_sync_is_lost() {
             scope.spawn(|| (0..300).for_each(|number| wait(&engine, number)));
         }
     });
+    engine.stop().unwrap();
+}
+
+/// Rounds come every ten minutes here: one that much waits for comes as soon as nothing more comes.
+#[test]
+fn what_takes_memory_is_written_in_a_lull() {
+    let bench = Bench::new();
+    let engine = bench.open();
+    let few = add(&engine, 1_000);
+    engine.start().unwrap();
+    let past = |milliseconds: u64| bench.syncs.clock_us.fetch_add(milliseconds * 1_000, Ordering::SeqCst);
+    let applied = || engine.status().journal_applied;
+    // It looks at least every 50 ms.
+    let looks = || std::thread::sleep(Duration::from_millis(200));
+    looks();
+    past(5_000);
+    looks();
+    assert!(applied() < few.number(), "a thousand counters may wait");
+    let mut many = few;
+    for thousands in 0..4 {
+        many = add_to(&engine, thousands * 3_000..(thousands + 1) * 3_000);
+        engine.commit().unwrap();
+    }
+    looks();
+    past(500);
+    looks();
+    assert!(applied() < many.number(), "more may come");
+    past(600);
+    until("the round is written", || applied() >= many.number());
     engine.stop().unwrap();
 }

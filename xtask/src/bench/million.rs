@@ -1,5 +1,7 @@
 //! Millions of counters: what they take in memory and on disk, and how long a start takes with them.
 
+use std::time::Duration;
+
 use anyhow::{Context, Result, bail, ensure};
 
 use super::Bench;
@@ -9,6 +11,7 @@ use crate::process::{disk_bytes, resident_bytes, rest};
 use crate::redis::Redis;
 use crate::resp::{Client, Reply};
 use crate::tally::{Setup, Tally};
+use crate::wait;
 
 const COUNTERS: u32 = 1_000_000;
 /// For the memory of each: so many that what is there anyway does not matter much.
@@ -202,5 +205,17 @@ fn grown_by(id: u32, action: impl FnOnce() -> Result<()>) -> Result<f64> {
     let before = resident_bytes(id)?;
     action()?;
     rest(id)?;
+    settled(id)?;
     Ok(resident_bytes(id)? - before)
+}
+
+/// What is free goes back to the system a while after the work: waits until the memory has stayed as it is for some seconds.
+fn settled(id: u32) -> Result<()> {
+    const LIMIT: Duration = Duration::from_mins(2);
+    const STAY: Duration = Duration::from_secs(4);
+    wait::until("the memory to stay as it is", LIMIT, || {
+        let before = resident_bytes(id)?;
+        std::thread::sleep(STAY);
+        Ok((resident_bytes(id)? > before * 0.99).then_some(()))
+    })
 }

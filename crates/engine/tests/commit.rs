@@ -318,8 +318,8 @@ fn what_takes_memory_is_written_in_a_lull() {
     looks();
     assert!(applied() < few.number(), "a thousand counters may wait");
     let mut many = few;
-    for thousands in 0..4 {
-        many = add_to(&engine, thousands * 3_000..(thousands + 1) * 3_000);
+    for thousands in 0..12 {
+        many = add_to(&engine, thousands * 1_000..(thousands + 1) * 1_000);
         engine.commit().unwrap();
     }
     looks();

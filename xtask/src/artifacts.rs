@@ -38,6 +38,8 @@ pub(crate) fn ui_packages(ui: &Path) -> Result<()> {
 
 /// Builds the server's binary, `release` or `debug`, and gives its path.
 pub(crate) fn server(place: &Place, profile: &str) -> Result<PathBuf> {
+    let lacking = machine::obtain(&machine::BUILD);
+    ensure!(lacking.is_empty(), "lacking: {}", lacking.join(" "));
     let mut arguments = vec!["build", "--package", "tally-server", "--bin", "tally"];
     if profile == "release" {
         arguments.push("--release");

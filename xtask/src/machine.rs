@@ -15,6 +15,18 @@ pub(crate) struct Need {
     pub(crate) package: &'static str,
 }
 
+/// What building the server takes beside the Rust toolchain: the allocator and the encryption of connections to a cluster are C.
+pub(crate) const BUILD: [Need; 2] = [
+    Need {
+        program: "cc",
+        package: "gcc",
+    },
+    Need {
+        program: "make",
+        package: "make",
+    },
+];
+
 /// What building the UI takes.
 pub(crate) const NODE: [Need; 2] = [
     Need {

@@ -52,6 +52,7 @@ fn words(arguments: &[String]) -> Result<&[String]> {
 fn obtain() -> Result<()> {
     let needs: Vec<_> = machine::TEST
         .into_iter()
+        .chain(machine::BUILD)
         .chain(machine::NODE)
         .chain(machine::CASSANDRA)
         .chain(machine::CLOCK)

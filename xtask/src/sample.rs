@@ -50,8 +50,15 @@ pub(crate) fn totals(place: &Place, binary: &Path) -> Result<()> {
 
 /// Whether a server holds exactly the sample.
 pub(crate) fn exact(place: &Place, tally: &Tally) -> Result<()> {
+    exact_beside(place, tally, &[])
+}
+
+/// The same, with these counters beside it.
+pub(crate) fn exact_beside(place: &Place, tally: &Tally, others: &[(&str, i128)]) -> Result<()> {
     let expected = independent(place)?;
-    compare(tally, &expected)?;
+    let mut all = expected.clone();
+    all.extend(others.iter().map(|(name, total)| ((*name).to_owned(), *total)));
+    compare(tally, &all)?;
     hours(tally, &expected)
 }
 

@@ -151,7 +151,7 @@ impl Engine {
     }
 
     /// Whether other nodes may share the store.
-    pub(crate) fn is_shared(&self) -> bool {
+    pub fn is_shared(&self) -> bool {
         self.settings.is_shared()
     }
 

@@ -34,6 +34,8 @@ struct Queue {
     state: Mutex<State>,
     changed: Condvar,
     of_late: OfLate,
+    /// Not from a cluster: its driver waits, which a thread that drives connections must not, and where nothing answers it fails in no time.
+    on_the_spot: bool,
 }
 
 #[derive(Default)]
@@ -54,6 +56,7 @@ impl Loader {
             state: Mutex::default(),
             changed: Condvar::new(),
             of_late: OfLate::unknown(),
+            on_the_spot: !engine.is_shared(),
         });
         let start = |number| {
             let (engine, queue) = (Arc::clone(engine), Arc::clone(&queue));
@@ -67,7 +70,7 @@ impl Loader {
 
     /// Reads what the plan needs and the memory lacks.
     pub(crate) async fn load(&self, engine: &Engine, plan: &mut Plan) -> Result<(), Refusal> {
-        if plan.len() <= QUICK_COUNTERS && self.queue.of_late.is_quick() {
+        if plan.len() <= QUICK_COUNTERS && self.queue.is_quick() {
             return self.queue.load(engine, std::slice::from_mut(plan));
         }
         let (done, loaded) = oneshot::channel();
@@ -117,13 +120,18 @@ impl Queue {
         }
     }
 
-    /// Reads, and notes how long that takes of late.
+    /// Whether few counters are read on the spot.
+    fn is_quick(&self) -> bool {
+        self.on_the_spot && self.of_late.is_quick()
+    }
+
+    /// Reads, and notes how long that takes of late. A read that failed says nothing of the next.
     fn load(&self, engine: &Engine, plans: &mut [Plan]) -> Result<(), Refusal> {
         let begun_us = world::monotonic_us();
         let loaded = engine.load(plans);
         let plans = u64::try_from(plans.len()).unwrap_or(u64::MAX).max(1);
         let took_us = world::monotonic_us().saturating_sub(begun_us) / plans;
-        self.of_late.note(took_us);
+        self.of_late.note(if loaded.is_ok() { took_us } else { UNKNOWN_US });
         loaded.map_err(Refusal::from)
     }
 
@@ -167,6 +175,21 @@ impl OfLate {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    /// A cluster that is not there refuses in microseconds; reading it on the spot ended the connection.
+    #[test]
+    fn a_cluster_is_never_read_on_the_spot() {
+        let queue = |on_the_spot| Queue {
+            state: Mutex::default(),
+            changed: Condvar::new(),
+            of_late: OfLate::unknown(),
+            on_the_spot,
+        };
+        for (on_the_spot, queue) in [true, false].map(|on_the_spot| (on_the_spot, queue(on_the_spot))) {
+            (0..100).for_each(|_| queue.of_late.note(3));
+            assert_eq!(queue.is_quick(), on_the_spot);
+        }
+    }
 
     #[test]
     fn only_a_store_that_was_quick_of_late_is_read_on_the_spot() {

@@ -11,6 +11,9 @@ use crate::resp::{Client, Reply};
 use crate::tally::{self, Setup, Tally};
 use crate::{command, http, sample};
 
+/// A strong counter beside the sample.
+const KEY: &str = "firm:x";
+
 /// Runs it.
 pub(super) fn there_and_back(place: &Place, binary: &Path, cluster: &Cluster) -> Result<()> {
     let folder = place.fresh("copy")?;
@@ -30,16 +33,16 @@ pub(super) fn there_and_back(place: &Place, binary: &Path, cluster: &Cluster) ->
     }
     let shared = Setup::new(binary, &folder.path().join("node")).on(Some(&url));
     let tally = Tally::start(&shared)?;
-    sample::exact(place, &tally)?;
+    sample::exact_beside(place, &tally, &[(KEY, 5)])?;
     sample::count(place, &tally)?;
-    sample::exact(place, &tally)?;
+    sample::exact_beside(place, &tally, &[(KEY, 5)])?;
     strong_add(&tally, 2)?;
     tally.stop()?;
     copy(url.as_ref(), &second)?;
     copy(url.as_ref(), &embedded.data)?;
     for data in [&second, &embedded.data] {
         let tally = Tally::start(&Setup::new(binary, data))?;
-        sample::exact(place, &tally)?;
+        sample::exact_beside(place, &tally, &[(KEY, 12)])?;
         strong_add(&tally, 2)?;
         command::run(&mut tally.cli(&["verify"]))?;
         tally.stop()?;
@@ -55,7 +58,6 @@ fn strong_declared(tally: &Tally) -> Result<()> {
 
 /// Brings a strong counter to 5, or to 12. Both adds have tokens, which come over with it: what was counted already counts nothing.
 fn strong_add(tally: &Tally, adds: usize) -> Result<()> {
-    const KEY: &str = "firm:x";
     let mut client = Client::connect(&tally.resp)?;
     for (amount, token) in [(5, "first"), (7, "second")].into_iter().take(adds) {
         client.call(&["TALLY.ADD", KEY, &amount.to_string(), "TOKEN", token])?;

@@ -40,12 +40,13 @@ impl Default for EmbeddedSettings {
 }
 
 impl EmbeddedSettings {
-    /// For a process that may take so much memory, most of it for its own: a thirty-second for blocks, a sixteenth for rows.
+    /// For a process that may take so much memory, most of it for its own: a thirty-second for blocks, a sixteenth for rows, of which more
+    /// than a quarter of a GiB gains nothing.
     #[must_use]
     pub fn within(memory_bytes: u64) -> Self {
         Self {
             cache_bytes: (memory_bytes / 32).max(MIB),
-            rows_bytes: (memory_bytes / 16).max(MIB),
+            rows_bytes: (memory_bytes / 16).clamp(MIB, 256 * MIB),
             ..Self::default()
         }
     }

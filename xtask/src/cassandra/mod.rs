@@ -66,6 +66,14 @@ pub(crate) struct Cluster {
 impl Cluster {
     /// Starts a cluster, one node after the other, and waits until all serve clients.
     pub(crate) fn start(place: &Place, shape: Shape) -> Result<Self> {
+        // A node that ends while it starts is Cassandra's, or a port's that somebody took meanwhile: once more, from nothing.
+        Self::try_start(place, shape).or_else(|error| {
+            println!("a cluster did not come up and is started once more: {error:#}");
+            Self::try_start(place, shape)
+        })
+    }
+
+    fn try_start(place: &Place, shape: Shape) -> Result<Self> {
         ensure!(
             (1..=MOST_NODES).contains(&shape.nodes),
             "a cluster has 1 to {MOST_NODES} nodes"

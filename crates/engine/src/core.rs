@@ -4,6 +4,7 @@
 use std::collections::{BTreeMap, HashMap};
 use std::hash::BuildHasher;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
 
 use foldhash::quality::FixedState;
 use tally_counter::{Delta, Ends, Figures, Head, Minute, Outcome, Policy, Position};
@@ -62,6 +63,29 @@ pub(crate) struct Closing {
     pub(crate) policies: crate::round::Policies,
     /// What the writer's row keeps of the namespaces as of the cut.
     pub(crate) kept: BTreeMap<String, crate::namespaces::Kept>,
+    pub(crate) progress: Progress,
+}
+
+/// How much of a round is put.
+#[derive(Debug, Default)]
+pub(crate) struct Progress(AtomicUsize);
+
+impl Progress {
+    /// So many more counters were put.
+    pub(crate) fn add(&self, counters: usize) {
+        self.0.fetch_add(counters, Ordering::Relaxed);
+    }
+
+    /// The store refused it: how soon it takes the rest is not known.
+    pub(crate) fn give_up(&self) {
+        self.0.store(usize::MAX / 2, Ordering::Relaxed);
+    }
+
+    /// In eighths of `all`.
+    fn eighths(&self, all: usize) -> usize {
+        let put = self.0.load(Ordering::Relaxed);
+        put.saturating_mul(8).checked_div(all).unwrap_or(8).min(8)
+    }
 }
 
 /// Everything under the lock.
@@ -299,23 +323,22 @@ impl Core {
         self.table.bytes().saturating_add(self.round_bytes())
     }
 
-    /// What the rounds take: the open fold, and the closing one with the order that it is put in.
+    /// What the rounds take.
     fn round_bytes(&self) -> usize {
-        let closing = self.closing.as_ref().map_or(0, |closing| {
-            let order = closing.open.fold.len().saturating_mul(size_of::<crate::put::Ordered>());
-            closing.open.fold.bytes().saturating_add(order)
-        });
-        self.open.fold.bytes().saturating_add(closing)
+        let closing = self.closing.as_ref();
+        ordered_bytes(&self.open.fold).saturating_add(closing.map_or(0, |closing| ordered_bytes(&closing.open.fold)))
     }
 
     /// Whether the open round should be cut, so that it and the next find room.
     pub(crate) fn is_heavy(&self) -> bool {
-        self.open.fold.bytes() > self.budget.rounds_bytes / 4
+        ordered_bytes(&self.open.fold) > self.budget.rounds_bytes / 8 * 3
             || self.open.fold.pinned_bytes() > self.budget.table_bytes / 4
     }
 
     /// Sees to room for a turn: lets clean counters go where the budget asks for it. `false`: a round must free some first. The last
-    /// eighth is for turns of few counters, so that a flood of new ones in bulk does not hold up whoever counts a few.
+    /// eighth is for turns of few counters, so that a flood of new ones in bulk does not hold up whoever counts a few. Such a flood fills
+    /// half at most with the open round, and the second quarter no faster than the store takes the round before: so it is slowed down
+    /// evenly, not stopped for as long as a round takes.
     pub(crate) fn make_room(&mut self, names_bytes: usize, names: usize) -> bool {
         let closing = self.closing.as_ref();
         self.table.make_room(
@@ -328,10 +351,30 @@ impl Core {
         );
         let pinned = closing.map_or(0, |closing| closing.open.fold.pinned_bytes());
         let pinned = self.open.fold.pinned_bytes().saturating_add(pinned);
-        let eighths = if names <= FEW { 8 } else { 7 };
+        let few = names <= FEW;
+        let eighths = if few { 8 } else { 7 };
         self.round_bytes() <= self.budget.rounds_bytes / 8 * eighths
             && pinned <= self.budget.table_bytes / 32 * 3 * eighths
+            && (few || self.has_pace())
     }
+
+    /// Whether the open round is not filled faster than the closing one is put.
+    fn has_pace(&self) -> bool {
+        let eighths = self
+            .closing
+            .as_ref()
+            .map_or(8, |closing| closing.progress.eighths(closing.open.fold.len()));
+        let sixteenths = eighths.saturating_add(8);
+        ordered_bytes(&self.open.fold) <= self.budget.rounds_bytes / 32 * sixteenths
+            && self.open.fold.pinned_bytes() <= self.budget.table_bytes / 128 * 3 * sixteenths
+    }
+}
+
+/// What a round takes once it is put, when its counters are brought into order. An open one is taken for so much from the start:
+/// else it would take more than there is in the moment it is cut.
+fn ordered_bytes(fold: &Fold) -> usize {
+    let order = fold.len().saturating_mul(size_of::<crate::put::Ordered>());
+    fold.bytes().saturating_add(order)
 }
 
 /// A turn of so many counters has few.

@@ -12,6 +12,7 @@ use crate::fold::Fold;
 use crate::round::flush_error;
 use crate::table::{Counter, CounterId};
 use crate::token;
+use crate::waiters::Waiters;
 
 /// A counter of a round where the store has it: slot, hash within it; then who it is and where its entry stands.
 pub(crate) type Ordered = (u16, u32, CounterId, u32);
@@ -77,6 +78,8 @@ impl Core {
 /// Where a round's rows come from, and where they go.
 pub(crate) struct Put<'a> {
     pub(crate) core: &'a Mutex<Core>,
+    /// Who waits for room is told of each step.
+    pub(crate) waiters: &'a Waiters,
     pub(crate) store: &'a dyn Store,
     pub(crate) cut: Cut,
     pub(crate) closing: &'a Closing,
@@ -116,6 +119,8 @@ impl Put<'_> {
                 .map_err(flush_error)?;
             let totals = totals.into_iter().map(|total| total.filter(|_| flusher.alone));
             self.note_put(chunk.iter().map(|(.., id, _)| *id).zip(&deltas).zip(totals));
+            closing.progress.add(chunk.len());
+            self.waiters.relieve();
         }
         Ok(())
     }

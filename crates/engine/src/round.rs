@@ -7,7 +7,7 @@ use std::sync::Arc;
 use tally_counter::{Figures, Policy, Position, Reader, WriterRow, planted};
 use tally_store::{Order, Store};
 
-use crate::core::{Closing, Core};
+use crate::core::{Closing, Core, Progress};
 use crate::engine::Engine;
 use crate::flush::{Cut, Flusher};
 use crate::ledger::{self, Subject};
@@ -93,6 +93,7 @@ impl Core {
             namespaces,
             policies,
             kept,
+            progress: Progress::default(),
         });
         self.round = Round(self.round.0.wrapping_add(1));
         self.closing = Some(Arc::clone(&closing));
@@ -121,7 +122,11 @@ impl Engine {
     pub fn round(&self) -> Result<(), Error> {
         let mut own = self.own.lock();
         while let Some((closing, order)) = self.begin_round() {
-            self.finish_round(&mut own, &closing, order)?;
+            let finished = self.finish_round(&mut own, &closing, order);
+            if finished.is_err() {
+                closing.progress.give_up();
+            }
+            finished?;
             if order == Order::Growing {
                 break;
             }
@@ -211,6 +216,7 @@ impl Engine {
     fn put<'a>(&'a self, cut: Cut, closing: &'a Closing, order: Order) -> Put<'a> {
         Put {
             core: &self.core,
+            waiters: &self.waiters,
             store: self.world.store.as_ref(),
             cut,
             closing,

@@ -189,7 +189,12 @@ impl Engine {
         self.core.lock().is_heavy()
     }
 
-    /// Whether what is not in the store yet takes memory, and nothing has come for a while.
+    /// Whether what is not in the store yet takes memory.
+    fn is_much_open(&self) -> bool {
+        self.core.lock().open.fold.bytes() > LEFT_ALONE_BYTES
+    }
+
+    /// The same, and nothing has come for a while.
     fn is_left_alone(&self, lull: &mut Lull) -> bool {
         let core = self.core.lock();
         let at = core.tail.position();
@@ -245,7 +250,9 @@ impl Engine {
         }
         own.flusher.census.step(store)?;
         let now_us = self.world.clock.monotonic_us();
-        if own.rest_due_us.take_if(|due_us| now_us >= *due_us).is_some() && store.rest()? {
+        // Where more has come since the round, the next one is not far, and the store gathers its rows until then.
+        let rests = own.rest_due_us.take_if(|due_us| now_us >= *due_us).is_some() && !self.is_much_open();
+        if rests && store.rest()? {
             own.rest_due_us = Some(self.next_us(REST_AGAIN_MS));
         }
         self.walk_strong(walks)?;

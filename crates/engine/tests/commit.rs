@@ -94,6 +94,7 @@ impl File for HeldFile {
 struct Bench {
     dir: tempfile::TempDir,
     syncs: Arc<Syncs>,
+    store: Arc<Model>,
 }
 
 impl Bench {
@@ -101,6 +102,7 @@ impl Bench {
         Self {
             dir: tempfile::tempdir().unwrap(),
             syncs: Arc::default(),
+            store: Arc::new(Model::new(Faults::none(), 1)),
         }
     }
 
@@ -128,7 +130,7 @@ impl Bench {
                 real: SystemDisk::open(self.dir.path()).unwrap(),
                 syncs: self.syncs.clone(),
             }),
-            store: Arc::new(Model::new(Faults::none(), 1)),
+            store: self.store.clone(),
         };
         let engine = Arc::new(Engine::open(settings, world).unwrap());
         // A first commit, so that there is a spare segment.
@@ -329,4 +331,25 @@ fn what_takes_memory_is_written_in_a_lull() {
     past(600);
     until("the round is written", || applied() >= many.number());
     engine.stop().unwrap();
+}
+
+/// Under a steady load the store keeps its rows together until they are many.
+#[test]
+fn the_store_is_let_rest_only_where_little_comes_after_a_round() {
+    let bench = Bench::new();
+    let engine = bench.open();
+    let rested_after = |counters: usize| {
+        let before = bench.store.rests();
+        engine.round().unwrap();
+        for from in (0..counters).step_by(1_000) {
+            add_to(&engine, from..counters.min(from + 1_000));
+            engine.commit().unwrap();
+        }
+        bench.syncs.clock_us.fetch_add(2_000_000, Ordering::SeqCst);
+        engine.tidy().unwrap();
+        bench.store.rests() - before
+    };
+    assert_eq!((rested_after(12_000), rested_after(10)), (0, 1));
+    engine.tidy().unwrap();
+    assert_eq!(bench.store.rests(), 1, "once is enough");
 }

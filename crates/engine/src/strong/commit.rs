@@ -285,6 +285,7 @@ impl Engine {
         };
         let put = Put {
             core: &group.part.core,
+            waiters: &self.waiters,
             store: rows,
             cut,
             closing,

@@ -14,7 +14,7 @@ use super::mend::{Mended, changes, mended};
 use super::pass::{Findings, Frame};
 use super::{Check, ledger, rows};
 use crate::Error;
-use crate::core::{Closing, Open};
+use crate::core::{Closing, Open, Progress};
 use crate::engine::Engine;
 use crate::entry;
 use crate::flush::Cut;
@@ -162,6 +162,7 @@ impl Engine {
             namespaces: BTreeMap::new(),
             policies,
             kept,
+            progress: Progress::default(),
         };
         Ok((usual, Arc::new(mending)))
     }

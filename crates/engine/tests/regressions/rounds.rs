@@ -1,9 +1,12 @@
 //! Rounds that fail, are repeated, or are followed by others.
 
-use tally_engine::Error;
+use std::sync::{Arc, Mutex};
+
+use tally_counter::Key;
+use tally_engine::{Blocked, Engine, Error, Need, Plan};
 use tally_store::Faults;
 
-use crate::kit::{Bench, NOON_MS, ROWS_ARE_IN, add, event, put, set, value};
+use crate::kit::{Bench, Interrupted, NOON_MS, ROWS_ARE_IN, add, event, put, set, value};
 
 #[test]
 fn a_claim_takes_what_an_earlier_start_wrote_late() {
@@ -130,4 +133,82 @@ fn a_cell_of_an_open_round_that_comes_late_is_no_drift() {
         late += u32::from(value(&bench.open(), "x") != before);
     }
     assert!(late > 0);
+}
+
+/// Adds to new counters in requests of so many, until one is refused. Answers how many were taken.
+fn flood(engine: &Engine, name: &str, counters_each: usize, most: usize) -> usize {
+    let taken = |request: &usize| {
+        let mut plan = Plan::new();
+        let keys: Vec<_> = (0..counters_each)
+            .map(|key| {
+                let name = format!("{name}:{request}:{key}");
+                plan.key(Key::new(name.as_bytes()).unwrap(), Need::Blind)
+            })
+            .collect();
+        let turned = engine.turn(&mut plan, &mut |turn| {
+            for key in &keys {
+                turn.add_blind(*key, 1, None).unwrap();
+            }
+        });
+        engine.commit().unwrap();
+        match turned {
+            Ok(_) => true,
+            Err(Blocked::Full(_)) => false,
+            Err(blocked) => panic!("{blocked}"),
+        }
+    };
+    (0..most).take_while(taken).count()
+}
+
+/// What a flood in bulk wrote takes more memory once its round is cut and brought into order: so much that whoever counts a few was
+/// refused until it was put.
+#[test]
+fn a_round_that_a_flood_filled_leaves_room_for_who_counts_a_few() {
+    let bench = Bench::new(1);
+    let store = Interrupted::new(&bench);
+    let engine = Arc::new(bench.open_on(store.clone()));
+    let first = flood(&engine, "first", 100, 1_000);
+    let taken = Arc::new(Mutex::new((0, 0)));
+    let (flooded, note) = (Arc::clone(&engine), Arc::clone(&taken));
+    *store.at_put.lock().unwrap() = Some(Box::new(move || {
+        let bulk = flood(&flooded, "second", 100, 1_000);
+        *note.lock().unwrap() = (bulk, flood(&flooded, "few", 1, 500));
+    }));
+    engine.round().unwrap();
+    let (second, few) = *taken.lock().unwrap();
+    assert_eq!(
+        few, 500,
+        "{first} requests in bulk before the cut, {second} while it is put"
+    );
+    assert!(
+        second > 0 && second < first,
+        "{first} before the cut, {second} while nothing is put"
+    );
+}
+
+/// Looks at each put of a round how many requests in bulk are taken.
+fn flood_at_each_put(store: &Arc<Interrupted>, engine: &Arc<Engine>, taken: &Arc<Mutex<Vec<usize>>>) {
+    let (again, flooded, note) = (Arc::clone(store), Arc::clone(engine), Arc::clone(taken));
+    *store.at_put.lock().unwrap() = Some(Box::new(move || {
+        let put = note.lock().unwrap().len();
+        let bulk = flood(&flooded, &format!("put-{put}"), 20, 1_000);
+        note.lock().unwrap().push(bulk);
+        flood_at_each_put(&again, &flooded, &note);
+    }));
+}
+
+#[test]
+fn a_flood_goes_on_as_fast_as_the_round_before_is_put() {
+    let bench = Bench::new(1);
+    let store = Interrupted::new(&bench);
+    let engine = Arc::new(bench.open_on(store.clone()));
+    flood(&engine, "first", 100, 1_000);
+    let taken = Arc::new(Mutex::new(Vec::new()));
+    flood_at_each_put(&store, &engine, &taken);
+    engine.round().unwrap();
+    *store.at_put.lock().unwrap() = None;
+    let taken = taken.lock().unwrap().clone();
+    let steps = taken.iter().filter(|taken| **taken > 0).count();
+    assert!(steps >= 2 && taken[0] > 0, "{taken:?}");
+    assert!(taken[1] == 0, "nothing more was put since: {taken:?}");
 }

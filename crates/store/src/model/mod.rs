@@ -106,6 +106,11 @@ impl Model {
         self.state.lock().settle();
     }
 
+    /// How often it was told that nothing is written.
+    pub fn rests(&self) -> u64 {
+        self.state.lock().rests
+    }
+
     /// How many writes are on their way late.
     pub fn late(&self) -> usize {
         self.state.lock().late.len()
@@ -187,6 +192,12 @@ impl Store for Model {
 
     fn durable(&self) -> Result<(), StoreError> {
         self.state.lock().durable()
+    }
+
+    fn rest(&self) -> Result<bool, StoreError> {
+        let mut state = self.state.lock();
+        state.rests = state.rests.saturating_add(1);
+        Ok(false)
     }
 
     fn forgets(&self) -> bool {

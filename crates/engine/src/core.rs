@@ -101,9 +101,9 @@ pub(crate) struct Core {
     pub(crate) documents: HashMap<String, String>,
     /// Tokens a scope holds.
     pub(crate) token_counts: HashMap<Box<[u8]>, u64>,
-    /// Moves when a round ends or another writer's rows were put: what was loaded before may be old. (Not when a counter is
-    /// evicted: it is clean, so the store had all of it since the round that moved this.)
-    pub(crate) stamp: u64,
+    /// Moves where what was loaded before may be old. (Not when a counter is evicted: it is clean, so the store had all of it since the
+    /// round that moved this.)
+    pub(crate) stamp: Stamp,
     /// Writers that may still write, other than this node's.
     pub(crate) foreign: usize,
     /// Those of them that other processes write: what is in memory is then only as others were last seen.
@@ -118,6 +118,32 @@ pub(crate) struct Core {
     pub(crate) applied: Position,
     pub(crate) journal_bytes: u64,
     pub(crate) counts: Counts,
+}
+
+/// A moment of what the store has of counters.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(crate) struct Stamp {
+    rounds: u64,
+    others: u64,
+}
+
+impl Stamp {
+    /// A round of the own writer has ended: of the counters that it changed, and of no others, the store has more.
+    pub(crate) fn round_ended(&mut self) {
+        self.rounds = self.rounds.saturating_add(1);
+    }
+
+    /// Rows of any counters were put or removed, or are read by other rules.
+    pub(crate) fn others_moved(&mut self) {
+        self.others = self.others.saturating_add(1);
+    }
+}
+
+/// When something was read, and how many counters had been evicted by then.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct ReadAt {
+    stamp: Stamp,
+    evicted: u64,
 }
 
 /// Figures for metrics.
@@ -145,7 +171,7 @@ impl Core {
             namespaces: Namespaces::new(),
             documents: HashMap::new(),
             token_counts: HashMap::new(),
-            stamp: 0,
+            stamp: Stamp::default(),
             foreign: 0,
             others: 0,
             sight: Sight::new(hasher),
@@ -316,6 +342,25 @@ impl Core {
         self.documents.insert(name.to_owned(), text.to_owned());
         let declared = DeclaredName::document(name);
         self.open.declare(declared, text.as_bytes().to_vec(), adopted);
+    }
+
+    /// Now, for who goes to read.
+    pub(crate) fn read_at(&self) -> ReadAt {
+        ReadAt {
+            stamp: self.stamp,
+            evicted: self.table.evicted(),
+        }
+    }
+
+    /// Whether what was read at that moment may be old.
+    pub(crate) fn is_past(&self, read: ReadAt) -> bool {
+        self.stamp != read.stamp
+    }
+
+    /// Whether what was read at that moment of a counter that is not in memory is as good as ever: only own rounds have ended since, and
+    /// it was in none of them, or it would be here still.
+    pub(crate) fn has_kept_all_since(&self, read: ReadAt) -> bool {
+        self.stamp.others == read.stamp.others && self.table.evicted() == read.evicted
     }
 
     /// What the table and the rounds take in memory.

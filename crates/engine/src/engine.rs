@@ -151,7 +151,7 @@ impl Engine {
         install(&mut core, plan, &self.registry, now_us);
         let age_us = self.settings.read_age_ms.saturating_mul(1_000);
         if resolve(&mut core, plan, now_ms, now_us, age_us) {
-            plan.stamp = Some(core.stamp);
+            plan.read_at = Some(core.read_at());
             return Err(Blocked::Load);
         }
         let mut turn = Turn {

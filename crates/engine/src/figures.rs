@@ -3,6 +3,7 @@
 use std::sync::atomic::{AtomicU64, Ordering};
 
 use crate::load::Snapshot;
+use crate::view::StrongBatches;
 
 /// Figures since the start.
 #[derive(Debug, Default)]
@@ -15,6 +16,33 @@ pub(crate) struct EngineFigures {
     pub(crate) cells_loaded: AtomicU64,
     pub(crate) swept_rows: AtomicU64,
     pub(crate) folded_windows: AtomicU64,
+    pub(crate) strong: StrongFigures,
+}
+
+/// Batches of strong counters, by what became of them.
+#[derive(Debug, Default)]
+pub(crate) struct StrongFigures {
+    pub(crate) applied: AtomicU64,
+    pub(crate) outrun: AtomicU64,
+    pub(crate) refused: AtomicU64,
+    pub(crate) unknown: AtomicU64,
+    /// Turns that applied batches held.
+    pub(crate) turns: AtomicU64,
+    pub(crate) batch_us: AtomicU64,
+}
+
+impl StrongFigures {
+    pub(crate) fn now(&self) -> StrongBatches {
+        let load = |figure: &AtomicU64| figure.load(Ordering::Relaxed);
+        StrongBatches {
+            applied: load(&self.applied),
+            outrun: load(&self.outrun),
+            refused: load(&self.refused),
+            unknown: load(&self.unknown),
+            turns: load(&self.turns),
+            took_us: load(&self.batch_us),
+        }
+    }
 }
 
 impl EngineFigures {

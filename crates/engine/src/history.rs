@@ -10,7 +10,7 @@ use tally_counter::{
 use tally_store::{Range, Store, Table};
 
 use crate::Error;
-use crate::core::Core;
+use crate::core::{Core, Stamp};
 use crate::engine::Engine;
 use crate::flush::has_left;
 use crate::load;
@@ -193,7 +193,7 @@ pub(crate) fn stored_windows(
 
 /// What memory holds of a counter's step.
 struct InMemory {
-    stamp: u64,
+    stamp: Stamp,
     /// The fold of the round that is on its way, with its cut.
     closing: Option<(Position, Delta)>,
     open: Option<Delta>,

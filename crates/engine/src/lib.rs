@@ -59,7 +59,7 @@ pub use system::{SystemClock, SystemDisk, SystemRandom};
 pub use turn::{Expiry, TokenState, Turn};
 pub use verify::{Check, Drift, PassView, PerCheck, VerifyView};
 pub use view::{
-    CellView, Explained, Extent, HistoryView, LedgerView, Listed, NamespaceView, ScanCursor, Status, SubjectFigures,
-    WriterView,
+    CellView, Explained, Extent, HistoryView, LedgerView, Listed, NamespaceView, ScanCursor, Status, StrongBatches,
+    SubjectFigures, WriterView,
 };
 pub use world::{Clock, Disk, File, Random, World};

@@ -6,7 +6,7 @@ use std::hash::BuildHasher;
 use foldhash::quality::FixedState;
 use tally_counter::Key;
 
-use crate::core::Token;
+use crate::core::{ReadAt, Token};
 use crate::load::Snapshot;
 use crate::table::CounterId;
 
@@ -67,8 +67,8 @@ pub struct Plan {
     pub(crate) bytes: Vec<u8>,
     pub(crate) keys: Vec<PlannedKey>,
     pub(crate) tokens: Vec<PlannedToken>,
-    /// The engine's stamp when what is loaded was read.
-    pub(crate) stamp: Option<u64>,
+    /// When what is loaded was read.
+    pub(crate) read_at: Option<ReadAt>,
     /// Whether the turn may write; if not, it is taken even when the disk is full.
     pub(crate) writes: bool,
     /// When what is loaded was read, in microseconds of the monotonic clock.
@@ -89,7 +89,7 @@ impl Default for Plan {
             bytes: Vec::new(),
             keys: Vec::new(),
             tokens: Vec::new(),
-            stamp: None,
+            read_at: None,
             writes: true,
             read_us: None,
             fresh: false,
@@ -132,7 +132,7 @@ impl Plan {
         self.bytes.clear();
         self.keys.clear();
         self.tokens.clear();
-        self.stamp = None;
+        self.read_at = None;
         self.writes = true;
         self.read_us = None;
         self.fresh = false;

@@ -10,7 +10,7 @@ use crate::registry::Registry;
 
 /// Puts what the plan has read into memory, unless it may be old by now.
 pub(crate) fn install(core: &mut Core, plan: &mut Plan, registry: &Registry, now_us: u64) {
-    if plan.stamp.is_some_and(|stamp| stamp != core.stamp) && !planted!(StaleLoad) {
+    if plan.read_at.is_some_and(|read| core.is_past(read)) && !planted!(StaleLoad) {
         plan.outdated = plan.outdated.saturating_add(1);
         keep_sights(core, plan);
     }
@@ -37,25 +37,28 @@ pub(crate) fn install(core: &mut Core, plan: &mut Plan, registry: &Registry, now
     }
 }
 
-/// A round has ended since this was read: of what is in memory others' cells are as good as before, all else is read again.
+/// A round has ended since this was read: of what is in memory others' cells are as good as before, as is what the round did not change;
+/// all else is read again.
 fn keep_sights(core: &Core, plan: &mut Plan) {
     let Plan {
         bytes,
         keys,
         tokens,
-        stamp,
+        read_at,
         ..
     } = plan;
+    let kept_all = read_at.is_some_and(|read| core.has_kept_all_since(read));
     for key in keys {
         let name = Plan::name(bytes, key);
         let id = core.table.find(key.hash.unwrap_or(0), name);
-        let keeps = |snapshot: &load::Snapshot| key.need != Need::Reset && core.can_see(id, snapshot);
+        let sees = |snapshot: &load::Snapshot| key.need != Need::Reset && core.can_see(id, snapshot);
+        let keeps = |snapshot: &load::Snapshot| (kept_all && id.is_none()) || sees(snapshot);
         key.loaded = key.loaded.take().filter(|snapshot| keeps(snapshot));
     }
     for token in tokens {
         token.loaded = ReadToken::Unread;
     }
-    *stamp = None;
+    *read_at = None;
 }
 
 /// Finds the plan's counters. `true`: some must be read first.

@@ -245,7 +245,7 @@ impl Engine {
             .filter_map(|id| core.table.get(id).map(|counter| counter.key().into()))
             .collect();
         core.closing = None;
-        core.stamp = core.stamp.saturating_add(1);
+        core.stamp.round_ended();
         core.applied = closing.cut;
         drop(core);
         self.applied

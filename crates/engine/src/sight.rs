@@ -196,7 +196,7 @@ impl Engine {
             plan.in_background();
             {
                 let core = self.core.lock();
-                plan.stamp = Some(core.stamp);
+                plan.read_at = Some(core.read_at());
                 for name in some
                     .iter()
                     .filter_map(|id| core.table.get(*id))

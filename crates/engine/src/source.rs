@@ -167,7 +167,7 @@ impl Engine {
         core.foreign = self.registry.foreign();
         core.namespaces.raise(&kept);
         // What was loaded before knew nothing of this writer's cells.
-        core.stamp = core.stamp.saturating_add(1);
+        core.stamp.others_moved();
         drop(core);
         Ok(SourceWriter {
             row,
@@ -389,7 +389,7 @@ impl Engine {
                     core.table.set_loaded(id, false);
                 }
             }
-            core.stamp = core.stamp.saturating_add(1);
+            core.stamp.others_moved();
         }
     }
 }

@@ -115,6 +115,32 @@ pub struct NamespaceView {
     pub policy: Policy,
 }
 
+/// Batches of strong counters since the start, by what became of them.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct StrongBatches {
+    /// Those that the store has.
+    pub applied: u64,
+    /// Those before which another node was first: their turns were taken again.
+    pub outrun: u64,
+    /// Those that were not sent.
+    pub refused: u64,
+    /// Those of which nobody knows.
+    pub unknown: u64,
+    /// Turns that applied ones held.
+    pub turns: u64,
+    /// How long all of them took, until they were settled.
+    pub took_us: u64,
+}
+
+impl StrongBatches {
+    /// All of them.
+    pub fn batches(&self) -> u64 {
+        [self.applied, self.outrun, self.refused, self.unknown]
+            .into_iter()
+            .fold(0, u64::saturating_add)
+    }
+}
+
 /// How the engine is.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Status {
@@ -162,6 +188,8 @@ pub struct Status {
     pub swept_rows: u64,
     /// Rows of windows whose amounts moved to what left the retention.
     pub folded_windows: u64,
+    /// Batches of strong counters.
+    pub strong: StrongBatches,
     /// Whether adds are taken now: there is room for the journal, and the server is not stopping.
     pub takes_adds: bool,
 }

@@ -310,6 +310,7 @@ impl Engine {
             counters_loaded: load(&self.figures.counters_loaded),
             swept_rows: load(&self.figures.swept_rows),
             folded_windows: load(&self.figures.folded_windows),
+            strong: self.figures.strong.now(),
             takes_adds: core.room && core.stopped.is_none(),
         }
     }

@@ -1,6 +1,8 @@
 //! The engine on the reference store and a real directory: adds, resets, rounds, restarts, sources.
 #![expect(clippy::unwrap_used, clippy::indexing_slicing, reason = "tests")]
 
+#[path = "engine/loads.rs"]
+mod loads;
 #[path = "engine/nodes.rs"]
 mod nodes;
 #[path = "engine/retention.rs"]

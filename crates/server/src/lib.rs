@@ -23,6 +23,7 @@ mod serve;
 mod service;
 mod store;
 mod strong;
+mod strong_loader;
 mod when;
 mod world;
 

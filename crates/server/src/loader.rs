@@ -16,7 +16,7 @@ use crate::world;
 /// Threads that read. More than one, so that a read from a cold disk does not hold up those from memory behind it.
 const THREADS: usize = 4;
 /// Plans that are read at once.
-const MOST_AT_ONCE: usize = 64;
+pub(crate) const MOST_AT_ONCE: usize = 64;
 /// A plan of more counters than this is never read on the spot.
 const QUICK_COUNTERS: usize = 16;
 /// Nor is any while a read takes longer than this of late, in microseconds: two threads are woken in less.
@@ -44,9 +44,44 @@ struct State {
     closed: bool,
 }
 
-struct Waiting {
+/// A plan with what became of its read.
+type Loaded = (Plan, Result<(), Refusal>);
+
+/// One that waits.
+pub(crate) struct Waiting {
     plan: Plan,
-    done: oneshot::Sender<(Plan, Result<(), Refusal>)>,
+    done: oneshot::Sender<Loaded>,
+}
+
+impl Waiting {
+    pub(crate) fn new(plan: Plan, done: oneshot::Sender<Loaded>) -> Self {
+        Self { plan, done }
+    }
+}
+
+/// Waits for the plan to come back.
+pub(crate) async fn loaded(loaded: oneshot::Receiver<Loaded>, plan: &mut Plan) -> Result<(), Refusal> {
+    let (taken, result) = loaded.await.map_err(|_| {
+        tracing::error!("a read of counters ended by a bug");
+        Refusal::internal("an internal error; nothing was applied; the log says more")
+    })?;
+    *plan = taken;
+    result
+}
+
+/// Reads for all of them together, and where that fails for each alone: a row that cannot be read concerns only those that asked for it.
+pub(crate) fn serve(batch: Vec<Waiting>, load: impl Fn(&mut [Plan]) -> Result<(), Refusal>) {
+    let (mut plans, done): (Vec<Plan>, Vec<_>) = batch.into_iter().map(|one| (one.plan, one.done)).unzip();
+    let together = plans.len() > 1 && load(&mut plans).is_ok();
+    for (mut plan, done) in plans.into_iter().zip(done) {
+        let loaded = if together {
+            Ok(())
+        } else {
+            load(std::slice::from_mut(&mut plan))
+        };
+        // Whoever gave up waiting has no use for it.
+        drop(done.send((plan, loaded)));
+    }
 }
 
 impl Loader {
@@ -74,18 +109,10 @@ impl Loader {
             return self.queue.load(engine, std::slice::from_mut(plan));
         }
         let (done, loaded) = oneshot::channel();
-        let waiting = Waiting {
-            plan: std::mem::take(plan),
-            done,
-        };
+        let waiting = Waiting::new(std::mem::take(plan), done);
         self.queue.state.lock().waiting.push(waiting);
         self.queue.changed.notify_one();
-        let (taken, result) = loaded.await.map_err(|_| {
-            tracing::error!("a read of counters ended by a bug");
-            Refusal::internal("an internal error; nothing was applied; the log says more")
-        })?;
-        *plan = taken;
-        result
+        self::loaded(loaded, plan).await
     }
 }
 
@@ -105,18 +132,7 @@ impl Drop for Loader {
 impl Queue {
     fn serve(&self, engine: &Engine) {
         while let Some(batch) = self.next() {
-            let (mut plans, done): (Vec<Plan>, Vec<_>) = batch.into_iter().map(|one| (one.plan, one.done)).unzip();
-            // A row that cannot be read concerns only those that asked for it.
-            let together = plans.len() > 1 && self.load(engine, &mut plans).is_ok();
-            for (mut plan, done) in plans.into_iter().zip(done) {
-                let loaded = if together {
-                    Ok(())
-                } else {
-                    self.load(engine, std::slice::from_mut(&mut plan))
-                };
-                // Whoever gave up waiting has no use for it.
-                drop(done.send((plan, loaded)));
-            }
+            serve(batch, |plans| self.load(engine, plans));
         }
     }
 

@@ -8,7 +8,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use tally_counter::{Acknowledgement, Position};
-use tally_engine::{Blocked, Engine, Plan, Turn};
+use tally_engine::{Blocked, Engine, Plan, StrongPart, Turn};
 use tokio::sync::{Semaphore, watch};
 
 use crate::access::Access;
@@ -19,6 +19,7 @@ use crate::limits::Limits;
 use crate::loader::Loader;
 use crate::metrics::Metrics;
 use crate::refusal::Refusal;
+use crate::strong_loader::StrongLoader;
 
 /// A turn whose counters keep falling out of memory between load and turn is given up after this many loads: the hot table is
 /// too small for what is asked of it at once.
@@ -28,6 +29,7 @@ const MAX_LOADS: u32 = 32;
 pub(crate) struct Service {
     engine: Arc<Engine>,
     loader: Loader,
+    strong_loader: Arc<StrongLoader>,
     access: Access,
     levels: Levels,
     limits: Limits,
@@ -55,6 +57,7 @@ impl Service {
         Ok(Self {
             levels,
             loader: Loader::start(&engine)?,
+            strong_loader: Arc::default(),
             access,
             metrics: Metrics::new(),
             blocking: Semaphore::new(limits.max_blocking),
@@ -222,6 +225,11 @@ impl Service {
             tracing::error!(%error, "a call of the engine panicked");
             Refusal::internal("an internal error; the log says more")
         })
+    }
+
+    /// Reads what the plan needs of a partition of strong counters.
+    pub(crate) async fn load_strong(&self, part: StrongPart, plan: &mut Plan) -> Result<(), Refusal> {
+        self.strong_loader.load(&self.engine, part, plan).await
     }
 
     /// Waits for the next round or sync that lifts a limit, bounded by the setting `full_timeout`.

@@ -54,15 +54,7 @@ impl Service {
                 }
                 Err(Blocked::Load) if loads < MAX_LOADS => {
                     loads += 1;
-                    let mut taken = std::mem::take(plan);
-                    let loaded = self
-                        .blocking(move |engine| {
-                            let loaded = engine.load_strong(part, &mut taken);
-                            Ok::<_, Refusal>((loaded, taken))
-                        })
-                        .await?;
-                    *plan = loaded.1;
-                    loaded.0?;
+                    self.load_strong(part, plan).await?;
                 }
                 Err(Blocked::Load) => {
                     return Err(Refusal::unavailable(

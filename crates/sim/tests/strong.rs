@@ -316,7 +316,7 @@ impl Question {
             };
             match engine.strong_turn(part, plan, &mut |turn| work(turn, *key, *token, wish)) {
                 Ok(turned) => return Some((turned.answer, turned.ticket)),
-                Err(Blocked::Load) => drop(engine.load_strong(part, plan)),
+                Err(Blocked::Load) => drop(engine.load_strong(part, std::slice::from_mut(plan))),
                 Err(Blocked::Full(_)) => return None,
                 Err(other) => panic!("{other}"),
             }

@@ -1,5 +1,5 @@
 //! Two layouts of strong counters against each other: `layouts HOST,HOST:PORT COPIES COUNTERS SECONDS`. In the one each counter is a partition with a
-//! version of its own, and every group of adds to one counter is a conditional write. In the other, Tally's, 64 partitions have a version
+//! version of its own, and every group of adds to one counter is a conditional write. In the other, Tally's, few partitions have a version
 //! each, and a conditional batch commits many counters. Prints counters committed a second, and how long a write took.
 #![expect(
     clippy::unwrap_used,
@@ -211,7 +211,7 @@ fn together(store: &Cql, counters: usize, group: usize, lasts: Duration) {
             });
         }
     });
-    let what = format!("64 partitions, {group} counters a batch, {AT_ONCE} at once");
+    let what = format!("{STRONG_PARTITIONS} partitions, {group} counters a batch, {AT_ONCE} at once");
     measured.say(&what, began.elapsed().as_secs_f64());
 }
 

@@ -21,12 +21,12 @@ pub enum Table {
     Writers,
     /// Heartbeats of the nodes that share the store.
     Nodes,
-    /// Strong counters, all their rows: touched only by [`Store::swap`]. Slots of the same 256 are one partition.
+    /// Strong counters, all their rows: touched only by [`Store::swap`]. Neighbouring slots are one partition.
     Strong,
 }
 
 /// How many partitions [`Table::Strong`] has, each of as many neighbouring slots: fixed for ever, since a partition has one version.
-pub const STRONG_PARTITIONS: u16 = 64;
+pub const STRONG_PARTITIONS: u16 = 16;
 
 impl Table {
     /// All.

@@ -4,7 +4,7 @@
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
-use std::sync::atomic::Ordering;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
 use parking_lot::{Mutex, MutexGuard};
@@ -68,6 +68,7 @@ struct Group<'p> {
     waiting: Vec<Arc<Ticket>>,
     closing: Option<Arc<Closing>>,
     names_gone: Batch,
+    began_us: u64,
     end: End,
 }
 
@@ -122,6 +123,7 @@ impl Engine {
             waiting,
             closing,
             names_gone: Batch::new(),
+            began_us: self.world.clock.monotonic_us(),
             end: End::Read,
         };
         group.end = match group.closing.clone() {
@@ -229,7 +231,28 @@ impl Engine {
         End::Unknown(why)
     }
 
+    /// Counts a batch by what became of it.
+    fn note_batch(&self, group: &Group<'_>) {
+        if group.closing.is_none() {
+            return;
+        }
+        let figures = &self.figures.strong;
+        let count = |figure: &AtomicU64, more: u64| figure.fetch_add(more, Ordering::Relaxed);
+        match group.end {
+            End::Newest(_) | End::Passed => {
+                count(&figures.turns, u64::try_from(group.waiting.len()).unwrap_or(0));
+                count(&figures.applied, 1)
+            }
+            End::NotSent(_) => count(&figures.refused, 1),
+            End::Unknown(_) => count(&figures.unknown, 1),
+            End::Moved | End::Read | End::NotRead(_) => count(&figures.outrun, 1),
+        };
+        let took_us = self.world.clock.monotonic_us().saturating_sub(group.began_us);
+        count(&figures.batch_us, took_us);
+    }
+
     fn end_group(&self, group: Group<'_>) {
+        self.note_batch(&group);
         let Group {
             part,
             mut writing,
@@ -237,6 +260,7 @@ impl Engine {
             closing,
             names_gone,
             end,
+            ..
         } = group;
         let settled = match &end {
             End::Newest(_) | End::Passed | End::Read => Settled::Done,
@@ -256,7 +280,7 @@ impl Engine {
         let taken_on_it = match (end, closing) {
             (End::Newest(known), Some(closing)) => {
                 core.closing = None;
-                core.stamp = core.stamp.saturating_add(1);
+                core.stamp.round_ended();
                 core.applied = closing.cut;
                 state.known = Some(known);
                 Vec::new()

@@ -1,4 +1,4 @@
-//! Strong counters: one serial history each, over all nodes. Their rows stand in 64 partitions, each with one version; whatever a group
+//! Strong counters: one serial history each, over all nodes. Their rows stand in 16 partitions, each with one version; whatever a group
 //! of turns does is one conditional batch on that version (rules 22 and 23, decision 16). A node keeps what it knows of a partition in
 //! a hot table of its own, takes turns on it at once, and answers when the batch that holds them is durable: or, where another
 //! node was first, forgets what it knew and has the turns taken again.

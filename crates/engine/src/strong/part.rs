@@ -108,7 +108,8 @@ impl Part {
     pub(super) fn forget(core: &mut Core, state: &mut State) {
         state.known = None;
         state.policies = 0;
-        let stamp = core.stamp.saturating_add(1);
+        let mut stamp = core.stamp;
+        stamp.others_moved();
         let (hasher, budget, counts) = (core.hasher.clone(), core.budget, core.counts);
         let mut token_counts = std::mem::take(&mut core.token_counts);
         let closing = core.closing.take();
@@ -146,7 +147,7 @@ impl Engine {
         admit(&mut core, here, plan, policies)?;
         install(&mut core, plan, &self.strong.registry, 0);
         if resolve(&mut core, plan, now_ms, 0, 0) {
-            plan.stamp = Some(core.stamp);
+            plan.read_at = Some(core.read_at());
             return Err(Blocked::Load);
         }
         let mut turn = Turn {
@@ -200,8 +201,8 @@ impl Engine {
         Some(ticket)
     }
 
-    /// Reads what the plan needs of a partition, and before it, where that is not known, the partition's version. Blocks.
-    pub fn load_strong(&self, part: StrongPart, plan: &mut Plan) -> Result<(), Error> {
+    /// Reads what the plans need of a partition, and before it, where that is not known, the partition's version. Blocks.
+    pub fn load_strong(&self, part: StrongPart, plans: &mut [Plan]) -> Result<(), Error> {
         let here = self.strong.part(part);
         let rows = PartRows::new(self.world.store.as_ref(), here.slot);
         let is_known = || here.state.lock().known.is_some();
@@ -212,9 +213,10 @@ impl Engine {
             }
         }
         // Where a read takes longer than a batch, none would ever be of use: batches wait for this one.
-        let held = (plan.outdated >= OUTDATED).then(|| here.writing.lock());
+        let outdated = plans.iter().any(|plan| plan.outdated >= OUTDATED);
+        let held = outdated.then(|| here.writing.lock());
         let read_us = self.world.clock.monotonic_us();
-        let loaded = load::plans(&rows, &self.strong.registry, std::slice::from_mut(plan), read_us)?;
+        let loaded = load::plans(&rows, &self.strong.registry, plans, read_us)?;
         drop(held);
         self.figures.loaded(loaded);
         Ok(())
@@ -235,14 +237,14 @@ pub(super) fn admit(core: &mut Core, here: &Part, plan: &mut Plan, policies: Pol
     }
     let Some(known) = known else {
         plan.forget_read();
-        plan.stamp = Some(core.stamp);
+        plan.read_at = Some(core.read_at());
         return Err(Blocked::Load);
     };
     if policies.version > *seen {
         let Some(list) = policies.list else {
             // What it had was forgotten since they were looked at, and read anew.
             plan.forget_read();
-            plan.stamp = Some(core.stamp);
+            plan.read_at = Some(core.read_at());
             return Err(Blocked::Load);
         };
         *seen = policies.version;

@@ -143,7 +143,7 @@ fn add(engine: &Engine, amount: i64, token: Option<&[u8]>) -> (Result<i64, Strin
         });
         match turned {
             Ok(turned) => return (turned.answer, turned.ticket),
-            Err(Blocked::Load) => engine.load_strong(part, &mut plan).unwrap(),
+            Err(Blocked::Load) => engine.load_strong(part, std::slice::from_mut(&mut plan)).unwrap(),
             Err(other) => panic!("{other}"),
         }
     }
@@ -256,7 +256,7 @@ fn turns_that_wait_for_a_partition_are_bounded() {
     let refused = loop {
         match engine.strong_turn(part, &mut plan, &mut |turn| turn.value(index)) {
             Ok(_) => taken += 1,
-            Err(Blocked::Load) => engine.load_strong(part, &mut plan).unwrap(),
+            Err(Blocked::Load) => engine.load_strong(part, std::slice::from_mut(&mut plan)).unwrap(),
             Err(other) => break other,
         }
         assert!(taken <= super::part::WAITING_TURNS, "unbounded");
@@ -359,7 +359,7 @@ fn a_half_copied_partition_is_refused_until_the_copy_has_ended() {
     let mut plan = Plan::new();
     plan.key(key(), Need::Value);
     let loaded = engine
-        .load_strong(StrongPart::of(key()), &mut plan)
+        .load_strong(StrongPart::of(key()), std::slice::from_mut(&mut plan))
         .unwrap_err()
         .to_string();
     assert!(loaded.contains("being copied"), "{loaded}");
@@ -396,7 +396,9 @@ fn add_at(engine: &Engine, amount: i64, time_ms: u64) -> Option<Arc<Ticket>> {
                 assert!(turned.answer.unwrap().is_some(), "late");
                 return turned.ticket;
             }
-            Err(Blocked::Load) => engine.load_strong(StrongPart::of(key()), &mut plan).unwrap(),
+            Err(Blocked::Load) => engine
+                .load_strong(StrongPart::of(key()), std::slice::from_mut(&mut plan))
+                .unwrap(),
             Err(other) => panic!("{other}"),
         }
     }

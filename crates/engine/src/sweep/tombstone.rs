@@ -52,7 +52,7 @@ impl Engine {
             forget_head(&mut core, name, head);
         }
         // What was loaded before may hold one of these heads.
-        core.stamp = core.stamp.saturating_add(1);
+        core.stamp.others_moved();
         drop(core);
         self.figures.swept_rows.fetch_add(
             u64::try_from(heads.len()).unwrap_or(0),

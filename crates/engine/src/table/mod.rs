@@ -145,6 +145,8 @@ pub(crate) struct Table {
     sides_bytes: usize,
     hasher: FixedState,
     limit_bytes: usize,
+    /// Counters that were let go.
+    evicted: u64,
 }
 
 impl Table {
@@ -161,6 +163,7 @@ impl Table {
             sides_bytes: 0,
             hasher,
             limit_bytes,
+            evicted: 0,
         }
     }
 
@@ -339,6 +342,7 @@ impl Table {
             sides,
             sides_bytes,
             hasher,
+            evicted,
             ..
         } = self;
         work(pages, &mut |id, fields, name| {
@@ -348,6 +352,7 @@ impl Table {
                 return false;
             }
             index.remove(hasher.hash_one(name), id);
+            *evicted = evicted.saturating_add(1);
             if fields.headed() {
                 let head = sides.heads.remove(&id);
                 *sides_bytes = sides_bytes.saturating_sub(head.as_deref().map_or(0, head_bytes));
@@ -368,6 +373,11 @@ impl Table {
     /// Every counter in memory.
     pub(crate) fn ids(&self) -> Vec<CounterId> {
         self.pages.ids().into_iter().map(CounterId).collect()
+    }
+
+    /// How many were let go so far.
+    pub(crate) fn evicted(&self) -> u64 {
+        self.evicted
     }
 
     pub(crate) fn len(&self) -> usize {

@@ -125,5 +125,5 @@ fn forget(core: &mut Core, id: CounterId) {
     if core.entries(id).0.is_none() {
         core.table.set_head(id, None);
     }
-    core.stamp = core.stamp.saturating_add(1);
+    core.stamp.others_moved();
 }

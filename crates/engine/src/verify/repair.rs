@@ -362,6 +362,6 @@ impl Engine {
         if let Some(id) = core.find(name) {
             core.table.set_loaded(id, false);
         }
-        core.stamp = core.stamp.saturating_add(1);
+        core.stamp.others_moved();
     }
 }

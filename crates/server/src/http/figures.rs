@@ -1,7 +1,7 @@
 //! What `/metrics` shows of the engine: adds, journal, rounds, hot table, store, ledger.
 
 use tally_counter::Outcome;
-use tally_engine::{Check, LedgerView, PerCheck, Status, SubjectFigures, VerifyView};
+use tally_engine::{Check, LedgerView, PerCheck, Status, StrongBatches, SubjectFigures, VerifyView};
 
 use crate::metrics::Described;
 
@@ -85,6 +85,17 @@ pub(super) fn families(
             "Rows of windows whose amounts moved to what left the retention.",
             status.folded_windows,
         ),
+        strong_batches(&status.strong),
+        Described::total(
+            "tally_strong_turns",
+            "Requests that applied batches of strong counters held, reads among them.",
+            status.strong.turns,
+        ),
+        Described::gauge(
+            "tally_strong_batch_mean_seconds",
+            "How long a batch of strong counters took, the mean of all since the start.",
+            ratio(status.strong.took_us, status.strong.batches()) / 1e6,
+        ),
         Described::gauge(
             "tally_last_round_seconds",
             "How long the last round took.",
@@ -110,6 +121,22 @@ pub(super) fn families(
     ];
     families.extend(drift(verified));
     families
+}
+
+fn strong_batches(strong: &StrongBatches) -> Described {
+    let outcomes = [
+        ("applied", strong.applied),
+        ("outrun", strong.outrun),
+        ("refused", strong.refused),
+        ("unknown", strong.unknown),
+    ];
+    Described::totals(
+        "tally_strong_batches",
+        "Batches of strong counters, by what became of them; outrun: another node was first, and their requests were tried again.",
+        outcomes
+            .map(|(outcome, count)| (vec![("outcome", outcome.to_owned())], count))
+            .into(),
+    )
 }
 
 fn drift(verified: &VerifyView) -> Vec<Described> {

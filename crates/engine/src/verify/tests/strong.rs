@@ -49,7 +49,9 @@ fn turn<R>(engine: &Engine, name: &str, token: Option<&[u8]>, work: &mut dyn FnM
                     Some(other) => panic!("{other:?}"),
                 }
             }
-            Err(Blocked::Load) => engine.load_strong(StrongPart::of(key), &mut plan).unwrap(),
+            Err(Blocked::Load) => engine
+                .load_strong(StrongPart::of(key), std::slice::from_mut(&mut plan))
+                .unwrap(),
             Err(other) => panic!("{other}"),
         }
     }

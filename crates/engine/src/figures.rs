@@ -11,6 +11,8 @@ pub(crate) struct EngineFigures {
     pub(crate) syncs: AtomicU64,
     pub(crate) rounds: AtomicU64,
     pub(crate) last_round_ms: AtomicU64,
+    /// Counters that it changed.
+    pub(crate) last_round_counters: AtomicU64,
     pub(crate) round_rows: AtomicU64,
     pub(crate) counters_loaded: AtomicU64,
     pub(crate) cells_loaded: AtomicU64,
@@ -46,8 +48,10 @@ impl StrongFigures {
 }
 
 impl EngineFigures {
-    /// A round was done; `rows` were put since the start.
-    pub(crate) fn round(&self, took_ms: u64, rows: u64) {
+    /// A round of so many counters was done; `rows` were put since the start.
+    pub(crate) fn round(&self, took_ms: u64, counters: usize, rows: u64) {
+        let counters = u64::try_from(counters).unwrap_or(u64::MAX);
+        self.last_round_counters.store(counters, Ordering::Relaxed);
         self.rounds.fetch_add(1, Ordering::Relaxed);
         self.last_round_ms.store(took_ms, Ordering::Relaxed);
         self.round_rows.store(rows, Ordering::Relaxed);

@@ -255,7 +255,8 @@ impl Engine {
         self.relieve();
         own.rest_due_us = Some(self.next_us(REST_MS));
         let took_us = self.world.clock.monotonic_us().saturating_sub(started_us);
-        self.figures.round(took_us / 1_000, own.flusher.rows);
+        self.figures
+            .round(took_us / 1_000, closing.open.fold.len(), own.flusher.rows);
         self.cut_journal(closing.cut)
     }
 }

@@ -21,6 +21,11 @@ const RETRY_MS: u64 = 500;
 const LULL_US: u64 = 1_000_000;
 const LEFT_ALONE_BYTES: usize = 256 << 10;
 
+/// A round of more counters than this rests for as long as it took, at most so long: those that change again meanwhile cost the store
+/// nothing, and a store on the same machine leaves it to who counts.
+const LARGE_ROUND: u64 = 16_384;
+const LONGEST_REST_MS: u64 = 10_000;
+
 /// Since when nothing was written, and up to where.
 #[derive(Default)]
 struct Lull {
@@ -156,11 +161,7 @@ impl Engine {
             let due = self.world.clock.monotonic_us() >= due_us;
             if due || (!refused && (wanted || self.is_heavy() || self.is_left_alone(&mut lull))) {
                 refused = !self.try_round();
-                let wait_ms = if refused {
-                    RETRY_MS
-                } else {
-                    self.settings.round_interval_ms
-                };
+                let wait_ms = if refused { RETRY_MS } else { self.until_next_round_ms() };
                 due_us = self.next_us(wait_ms);
             }
             // A round that is asked for wakes this thread, too: it does not sweep each time.
@@ -175,6 +176,14 @@ impl Engine {
                 return;
             }
         }
+    }
+
+    /// How long it is from a round's end to the next one that nobody asks for.
+    fn until_next_round_ms(&self) -> u64 {
+        let load = |figure: &std::sync::atomic::AtomicU64| figure.load(Ordering::Relaxed);
+        let figures = &self.figures;
+        let rest_ms = rest_ms(load(&figures.last_round_counters), load(&figures.last_round_ms));
+        self.settings.round_interval_ms.max(rest_ms)
     }
 
     pub(crate) fn next_us(&self, wait_ms: u64) -> u64 {
@@ -287,5 +296,25 @@ impl Engine {
     /// Syncs of the journal since the start.
     pub(crate) fn syncs(&self) -> u64 {
         self.figures.syncs.load(Ordering::Relaxed)
+    }
+}
+
+fn rest_ms(counters: u64, took_ms: u64) -> u64 {
+    if counters > LARGE_ROUND {
+        took_ms.min(LONGEST_REST_MS)
+    } else {
+        0
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_large_round_rests_for_as_long_as_it_took() {
+        assert_eq!(rest_ms(LARGE_ROUND, 4_000), 0, "others are to see it soon");
+        assert_eq!(rest_ms(LARGE_ROUND + 1, 4_000), 4_000);
+        assert_eq!(rest_ms(10_000_000, 60_000), LONGEST_REST_MS);
     }
 }

@@ -155,7 +155,7 @@ pub(crate) const ALL: &[Definition] = &[
         "round_interval",
         Kind::duration("10ms", "1h"),
         "15s",
-        "The longest time between rounds, which bring changed counters to the store; 250ms on a cql:// store unless it is set",
+        "The time from one round, which brings changed counters to the store, to the next; 250ms on a cql:// store unless it is set. After a round of more than 16,384 counters it is at least as long as that took, up to 10s",
         "longer combines more adds per row written, shorter replays less at a start",
     ),
     setting(

@@ -83,7 +83,7 @@ pub fn verify_copy(
     let numbers = writers(from, to)?;
     let mut lacking = 0_u64;
     let rows = walk(from.store.as_ref(), &numbers, CopyPlace::default(), told, &mut |rows| {
-        lacking = lacking.saturating_add(absent(to.store.as_ref(), rows)?);
+        lacking = lacking.saturating_add(absent(to.store.as_ref(), rows, There::SameOrNewer)?);
         Ok(())
     })?;
     if lacking > 0 {
@@ -118,8 +118,17 @@ fn steps(tables: usize) -> u64 {
     u64::try_from(tables).unwrap_or(1)
 }
 
+/// What counts as a row that is there.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum There {
+    /// As it is here.
+    Same,
+    /// That, or a newer one.
+    SameOrNewer,
+}
+
 /// How many of these rows a store lacks.
-fn absent(store: &dyn Store, rows: &Batch) -> Result<u64, StoreError> {
+pub(crate) fn absent(store: &dyn Store, rows: &Batch, there: There) -> Result<u64, StoreError> {
     let wanted: Vec<Row<'_>> = rows.rows().collect();
     let mut addresses = Addresses::new();
     for row in &wanted {
@@ -128,10 +137,11 @@ fn absent(store: &dyn Store, rows: &Batch) -> Result<u64, StoreError> {
     }
     let mut found = 0_usize;
     store.get(&addresses, &mut |index, row| {
-        let there = wanted
-            .get(index)
-            .is_some_and(|wanted| (row.position, row.value) >= (wanted.position, wanted.value));
-        found = found.saturating_add(usize::from(there));
+        let is_there = wanted.get(index).is_some_and(|wanted| {
+            let (has, asked) = ((row.position, row.value), (wanted.position, wanted.value));
+            has == asked || (there == There::SameOrNewer && has > asked)
+        });
+        found = found.saturating_add(usize::from(is_there));
         Ok(())
     })?;
     Ok(u64::try_from(wanted.len().saturating_sub(found)).unwrap_or(u64::MAX))

@@ -8,7 +8,7 @@ use tally_store::{
 };
 
 use crate::Error;
-use crate::copy::CopyEnd;
+use crate::copy::{CopyEnd, There, absent};
 
 use super::commit::{address, row};
 use super::version;
@@ -119,12 +119,12 @@ pub(crate) fn verify(
         // Not to come, and not the same: the other store has gone on from it.
         ahead.push(here.version != there.version && !is_to_come(&here, from.id, &there, to.id).unwrap_or(true));
     }
-    let mut lacking = 0_usize;
+    let mut lacking = 0_u64;
     let rows = walk(
         from.store.as_ref(),
         &mut |part, some| {
             if ahead.get(usize::from(part)) != Some(&true) {
-                lacking = lacking.saturating_add(absent(to.store.as_ref(), some)?);
+                lacking = lacking.saturating_add(absent(to.store.as_ref(), some, There::Same)?);
             }
             Ok(())
         },
@@ -355,23 +355,4 @@ fn walk(
             None => return Ok(read),
         }
     }
-}
-
-/// How many of these rows a store does not have as they are.
-fn absent(store: &dyn Store, rows: &Batch) -> Result<usize, StoreError> {
-    let wanted: Vec<Row<'_>> = rows.rows().collect();
-    let mut addresses = Addresses::new();
-    for row in &wanted {
-        let address = row.address;
-        addresses.push_with(address.table, address.slot, |out| out.extend_from_slice(address.key));
-    }
-    let mut found = 0_usize;
-    store.get(&addresses, &mut |index, row| {
-        let same = wanted
-            .get(index)
-            .is_some_and(|wanted| (row.position, row.value) == (wanted.position, wanted.value));
-        found = found.saturating_add(usize::from(same));
-        Ok(())
-    })?;
-    Ok(wanted.len().saturating_sub(found))
 }

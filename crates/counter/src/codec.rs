@@ -161,3 +161,19 @@ impl<'a> Reader<'a> {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_reader_knows_what_is_left() {
+        let mut reader = Reader::new("test", &[1, 2, 3]);
+        assert_eq!(reader.remaining(), 3);
+        reader.take(2).unwrap();
+        assert_eq!(reader.remaining(), 1);
+        reader.take(1).unwrap();
+        assert_eq!(reader.remaining(), 0);
+        assert!(reader.take(1).is_err());
+    }
+}

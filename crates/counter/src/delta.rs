@@ -188,3 +188,20 @@ pub struct Beyond {
     /// Where the round is cut.
     pub cut: Position,
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// What bounds a round's memory goes by it.
+    #[test]
+    fn minutes_tell_the_memory_behind_them() {
+        let mut minutes = Minutes::default();
+        minutes.add(Minute(1), 1);
+        assert_eq!(minutes.heap_bytes(), 0, "one has its place");
+        for minute in 2..=100 {
+            minutes.add(Minute(minute), 1);
+        }
+        assert!(minutes.heap_bytes() >= 99 * size_of::<(Minute, i128)>());
+    }
+}

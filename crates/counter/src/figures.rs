@@ -174,3 +174,19 @@ impl Figures {
         Ok(figures)
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Both are kept for good: codes in logs and rows, words in what people's dashboards ask for.
+    #[test]
+    fn outcomes_keep_their_codes_and_words() {
+        let words = ["counted", "duplicate", "late", "rejected", "ignored"];
+        for (code, (outcome, word)) in (0..).zip(Outcome::ALL.into_iter().zip(words)) {
+            assert_eq!((outcome.code(), outcome.word()), (code, word));
+            assert_eq!(Outcome::from_code(code), Some(outcome));
+        }
+        assert_eq!(Outcome::from_code(5), None);
+    }
+}

@@ -20,6 +20,9 @@ const LOOKS: usize = 100;
 const LOOK: std::time::Duration = std::time::Duration::from_millis(100);
 /// How long the cluster may take to create something.
 const CREATE_TIMEOUT: std::time::Duration = std::time::Duration::from_mins(1);
+/// How often, and how far apart, nodes that are named are looked for before their number says how many copies there are.
+const NODES_LOOKS: usize = 30;
+const NODES_LOOK: std::time::Duration = std::time::Duration::from_secs(1);
 
 /// Creates what is not there, and answers how the keyspace is partitioned and which it is.
 pub(super) async fn open(
@@ -105,7 +108,11 @@ async fn create_keyspace(session: &Session, data_centre: &str, settings: &CqlSet
     if rows(answer)?.rows_num() > 0 {
         return Ok(());
     }
-    let nodes = session::nodes(session, data_centre);
+    let named = match settings.replication {
+        Some(_) => 0,
+        None => settings.hosts.len().min(COPIES),
+    };
+    let nodes = nodes_to_come(session, data_centre, named).await;
     let replication = settings.replication.clone().unwrap_or_else(|| {
         let name = data_centre.replace('\'', "''");
         format!(
@@ -125,6 +132,28 @@ async fn create_keyspace(session: &Session, data_centre: &str, settings: &CqlSet
         format!("CREATE KEYSPACE IF NOT EXISTS {keyspace} WITH replication = {replication}"),
     )
     .await
+}
+
+/// How many nodes there are, once so many are: whoever names three hosts of a cluster that is only starting wants three copies. Where some
+/// stay away, or several names are of one node, it goes by those that are there.
+async fn nodes_to_come(session: &Session, data_centre: &str, named: usize) -> usize {
+    let mut nodes = session::nodes(session, data_centre);
+    for _ in 0..NODES_LOOKS {
+        if nodes >= named {
+            break;
+        }
+        tracing::info!(
+            nodes,
+            named,
+            "waiting for the named nodes before the keyspace is created"
+        );
+        tokio::time::sleep(NODES_LOOK).await;
+        if let Err(error) = session.refresh_metadata().await {
+            tracing::warn!(%error, "the cluster does not say which nodes it has");
+        }
+        nodes = session::nodes(session, data_centre);
+    }
+    nodes
 }
 
 async fn tables(session: &Session, keyspace: &str) -> Result<Vec<String>, StoreError> {

@@ -13,6 +13,8 @@ use crate::engine::Engine;
 use crate::ledger::Subject;
 use crate::round::{Own, Policies};
 
+/// A name without a counter, or a counter without a name, is looked at so often before it is one.
+const LOOKS_AGAIN: usize = 4;
 /// Rows that one step of a walk reads to find counters.
 const STEP_ROWS: usize = 256;
 /// Rows after which a slice ends, however quick it was.
@@ -241,6 +243,7 @@ impl Engine {
         let keys: Vec<Key<'_>> = names.iter().filter_map(|name| Key::new(name.as_bytes()).ok()).collect();
         let counters = rows::read(self.world.store.as_ref(), &keys, true)?;
         let named = self.named(&keys)?;
+        let mut nameless: Vec<Key<'_>> = Vec::new();
         for ((key, counter), named) in keys.iter().zip(&counters).zip(named) {
             view.counters = view.counters.saturating_add(1);
             view.rows = view.rows.saturating_add(counter.read);
@@ -251,8 +254,11 @@ impl Engine {
                 findings.counter(check, key.as_str(), detail);
             }
             if counter.is_there() && named.is_none() {
-                findings.counter(Check::Names, key.as_str(), "its name is not in the store".to_owned());
+                nameless.push(*key);
             }
+        }
+        for key in self.still(nameless, |named, there| there && !named)? {
+            findings.counter(Check::Names, key.as_str(), "its name is not in the store".to_owned());
         }
         Ok(ended)
     }
@@ -280,20 +286,42 @@ impl Engine {
             .filter_map(|(name, life)| Some((Key::new(name.as_bytes()).ok()?, *life)))
             .unzip();
         let counters = rows::read(store, &keys, false)?;
+        let mut lonely: Vec<Key<'_>> = Vec::new();
         for ((key, counter), life) in keys.iter().zip(&counters).zip(lives) {
             view.names = view.names.saturating_add(1);
             view.rows = view.rows.saturating_add(counter.read).saturating_add(1);
             // A store that may be late may bring the name of an ended life back after it was removed: the sweep takes it again (rule 14).
             let came_back = life < counter.life() && !store.forgets();
             if !counter.is_there() && !frame.others_open && !came_back && !self.is_ending(key.as_str()) {
-                findings.counter(
-                    Check::Names,
-                    key.as_str(),
-                    "neither a cell nor a head says that it exists".to_owned(),
-                );
+                lonely.push(*key);
             }
         }
+        for key in self.still(lonely, |named, there| named && !there)? {
+            findings.counter(
+                Check::Names,
+                key.as_str(),
+                "neither a cell nor a head says that it exists".to_owned(),
+            );
+        }
         Ok(false)
+    }
+
+    /// Those of which this is so when name and counter are looked at again: a strong counter may have been deleted between the two reads, and
+    /// made anew since.
+    fn still<'k>(&self, mut keys: Vec<Key<'k>>, so: impl Fn(bool, bool) -> bool) -> Result<Vec<Key<'k>>, Error> {
+        for _ in 0..LOOKS_AGAIN {
+            if keys.is_empty() {
+                break;
+            }
+            let named = self.named(&keys)?;
+            let counters = rows::read(self.world.store.as_ref(), &keys, false)?;
+            let both = keys.into_iter().zip(named).zip(&counters);
+            keys = both
+                .filter(|((_, named), counter)| so(named.is_some(), counter.is_there()))
+                .map(|((key, _), _)| key)
+                .collect();
+        }
+        Ok(keys)
     }
 
     /// Whether the open round ends this counter's life, and so takes its name away.

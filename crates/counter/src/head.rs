@@ -169,3 +169,23 @@ fn positions(reader: &mut Reader<'_>) -> Result<Vec<(WriterNumber, Position)>, C
     }
     Ok(list)
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_new_life_begins_with_no_set_and_the_next_revision() {
+        let generation = Generation {
+            life: 4,
+            n: 3,
+            revision: 2,
+        };
+        let next = Generation {
+            life: 5,
+            n: 0,
+            revision: 3,
+        };
+        assert_eq!(generation.next_life(), next);
+    }
+}

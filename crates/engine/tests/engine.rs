@@ -73,6 +73,10 @@ impl Bench {
     }
 
     fn open(&self) -> Engine {
+        self.open_with(self.settings())
+    }
+
+    fn open_with(&self, settings: Settings) -> Engine {
         let disk = SystemDisk::open(self.dir.path()).unwrap();
         let world = World {
             clock: self.clock.clone(),
@@ -80,7 +84,15 @@ impl Bench {
             disk: Arc::new(disk),
             store: self.store.clone(),
         };
-        Engine::open(self.settings(), world).unwrap()
+        Engine::open(settings, world).unwrap()
+    }
+
+    /// With so much memory for the hot table.
+    fn open_within(&self, hot_budget_bytes: u64) -> Engine {
+        self.open_with(Settings {
+            hot_budget_bytes,
+            ..self.settings()
+        })
     }
 }
 
@@ -388,18 +400,7 @@ fn a_lost_journal_is_a_new_epoch() {
 #[test]
 fn many_counters_under_a_small_budget() {
     let bench = Bench::new();
-    let settings = Settings {
-        hot_budget_bytes: 200_000,
-        ..bench.settings()
-    };
-    let disk = SystemDisk::open(bench.dir.path()).unwrap();
-    let world = World {
-        clock: bench.clock.clone(),
-        random: bench.random.clone(),
-        disk: Arc::new(disk),
-        store: bench.store.clone(),
-    };
-    let engine = Engine::open(settings, world).unwrap();
+    let engine = bench.open_within(200_000);
     for pass in 1..=3 {
         for number in 0..5_000 {
             let key = format!("counter:{number}");
@@ -471,17 +472,7 @@ fn a_round_learns_what_blind_adds_left_unknown() {
 fn long_names_under_a_small_budget() {
     let bench = Bench::new();
     let budget_bytes = 1 << 20;
-    let settings = Settings {
-        hot_budget_bytes: budget_bytes,
-        ..bench.settings()
-    };
-    let world = World {
-        clock: bench.clock.clone(),
-        random: bench.random.clone(),
-        disk: Arc::new(SystemDisk::open(bench.dir.path()).unwrap()),
-        store: bench.store.clone(),
-    };
-    let engine = Engine::open(settings, world).unwrap();
+    let engine = bench.open_within(budget_bytes);
     let key = |number: usize| format!("{number:0width$}", width = 1_024 - number % 50);
     for number in 0..5_000 {
         blind(&engine, &key(number), 1);
@@ -500,17 +491,7 @@ fn long_names_under_a_small_budget() {
 #[test]
 fn a_flood_in_bulk_holds_up_neither_reads_nor_who_counts_a_few() {
     let bench = Bench::new();
-    let settings = Settings {
-        hot_budget_bytes: 4 << 20,
-        ..bench.settings()
-    };
-    let world = World {
-        clock: bench.clock.clone(),
-        random: bench.random.clone(),
-        disk: Arc::new(SystemDisk::open(bench.dir.path()).unwrap()),
-        store: bench.store.clone(),
-    };
-    let engine = Engine::open(settings, world).unwrap();
+    let engine = bench.open_within(4 << 20);
     blind(&engine, "cold", 7);
     engine.round().unwrap();
     let add = |names: &[String]| {

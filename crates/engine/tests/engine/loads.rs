@@ -1,10 +1,8 @@
 //! What was read of the store for a turn that comes after rounds have ended: kept where they did not change its counters, read again
 //! where they may have.
 
-use std::sync::Arc;
-
 use tally_counter::{Key, Outcome, Position};
-use tally_engine::{Blocked, Engine, Fold, KeyIndex, Need, Plan, Settings, SystemDisk, World};
+use tally_engine::{Blocked, Engine, Fold, KeyIndex, Need, Plan};
 
 use super::{Bench, blind, incr};
 
@@ -60,17 +58,7 @@ fn what_was_read_is_read_again_where_a_source_counts_meanwhile() {
 #[test]
 fn what_was_read_is_read_again_where_the_counter_has_come_and_gone() {
     let bench = Bench::new();
-    let settings = Settings {
-        hot_budget_bytes: 200_000,
-        ..bench.settings()
-    };
-    let world = World {
-        clock: bench.clock.clone(),
-        random: bench.random.clone(),
-        disk: Arc::new(SystemDisk::open(bench.dir.path()).unwrap()),
-        store: bench.store.clone(),
-    };
-    let engine = Engine::open(settings, world).unwrap();
+    let engine = bench.open_within(200_000);
     let mut cold = read(&engine, "cold");
     assert_eq!(incr(&engine, "cold", 5), 5);
     for number in 0..5_000 {
